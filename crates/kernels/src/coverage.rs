@@ -1,0 +1,61 @@
+//! The gate: how many samples of a bucket may be missing before its number is withheld.
+
+use crate::Error;
+
+/// The share of valid samples a bucket must reach where nothing else is asked for. The same default as Nexus: ten
+/// minutes of 1 s data may miss 6 of 600 samples, and a bucket of fewer than 100 samples none.
+pub const DEFAULT_THRESHOLD: f64 = 0.99;
+
+/// Decides whether a bucket holds enough valid samples to be finished into a number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    expected: u64,
+    threshold: f64,
+}
+
+impl Gate {
+    /// A gate for buckets of `expected` samples, of which the share `threshold` (0 to 1) must be valid.
+    ///
+    /// # Errors
+    /// No sample expected, or a threshold that is not between 0 and 1 (NaN included).
+    pub fn new(expected: u64, threshold: f64) -> Result<Gate, Error> {
+        if expected == 0 {
+            return Err(Error::EmptyBucket);
+        }
+        if !(0.0..=1.0).contains(&threshold) {
+            return Err(Error::ThresholdOutOfRange { threshold });
+        }
+        Ok(Gate { expected, threshold })
+    }
+
+    /// `valid / expected >= threshold`, compared in `f64` as Nexus does, so that 594 of 600 passes 0.99.
+    pub fn passes(self, valid: u64) -> bool {
+        valid as f64 / self.expected as f64 >= self.threshold
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gate_compares_the_share_in_f64() {
+        let gate = Gate::new(600, 0.99).unwrap();
+        assert!(gate.passes(594));
+        assert!(!gate.passes(593));
+        // 11/12 = 0.9166…, 9/10 = 0.9 exactly as the literal rounds.
+        assert!(Gate::new(12, 0.9).unwrap().passes(11));
+        assert!(Gate::new(10, 0.9).unwrap().passes(9));
+        assert!(!Gate::new(99, DEFAULT_THRESHOLD).unwrap().passes(98));
+        assert!(Gate::new(1, 0.0).unwrap().passes(0));
+        assert!(Gate::new(u64::MAX, 1.0).unwrap().passes(u64::MAX));
+    }
+
+    #[test]
+    fn thresholds_outside_0_to_1_are_refused() {
+        for threshold in [-0.1, 1.000_000_1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(matches!(Gate::new(1, threshold), Err(Error::ThresholdOutOfRange { .. })), "{threshold}");
+        }
+        assert_eq!(Gate::new(0, 0.5), Err(Error::EmptyBucket));
+    }
+}

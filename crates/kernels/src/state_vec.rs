@@ -1,0 +1,202 @@
+//! The same for callers that learn sample type and family at run time: from a file, a path, a request.
+
+use crate::codec::Encode;
+use crate::{
+    Bits, CodecError, Edges, Error, Family, Gate, Grid, Moments, Polar, Quantiles, SampleRun, State,
+    Statistic, Sums, coarsen, decode, encode, finish, fold,
+};
+
+macro_rules! any_run {
+    ($($variant:ident $t:ty),*) => {
+        /// A run of samples of any of the ten types.
+        #[derive(Clone, Copy, Debug)]
+        pub enum AnyRun<'a> {
+            $(
+                #[doc = concat!("Samples of type `", stringify!($t), "`.")]
+                $variant(SampleRun<'a, $t>),
+            )*
+        }
+
+        $(
+            impl<'a> From<SampleRun<'a, $t>> for AnyRun<'a> {
+                fn from(run: SampleRun<'a, $t>) -> AnyRun<'a> {
+                    AnyRun::$variant(run)
+                }
+            }
+        )*
+
+        impl AnyRun<'_> {
+            /// How many samples, valid or not.
+            pub fn len(&self) -> usize {
+                match self { $(AnyRun::$variant(run) => run.len()),* }
+            }
+
+            /// Whether there is no sample at all.
+            pub fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            fn fold<S: State>(self, grid: Grid) -> Result<Vec<S>, Error> {
+                match self { $(AnyRun::$variant(run) => fold(run, grid)),* }
+            }
+
+            /// As [`resample`](crate::resample()).
+            ///
+            /// # Errors
+            /// A step of zero or less, or times beyond `i64`.
+            pub fn resample(self, begin: i64, step: i64, out: &mut [f64]) -> Result<(), Error> {
+                match self { $(AnyRun::$variant(run) => crate::resample(run, begin, step, out)),* }
+            }
+        }
+    };
+}
+
+any_run!(U8 u8, I8 i8, U16 u16, I16 i16, U32 u32, I32 i32, U64 u64, I64 i64, F32 f32, F64 f64);
+
+/// One state per bucket, all of one family.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum StateVec {
+    /// Of [`Family::Sums`].
+    Sums(Vec<Sums>),
+    /// Of [`Family::Moments`].
+    Moments(Vec<Moments>),
+    /// Of [`Family::Polar`].
+    Polar(Vec<Polar>),
+    /// Of [`Family::Bits`].
+    Bits(Vec<Bits>),
+    /// Of [`Family::Edges`].
+    Edges(Vec<Edges>),
+    /// Of [`Family::Quantiles`].
+    Quantiles(Vec<Quantiles>),
+}
+
+/// Runs one expression for whichever family there is.
+macro_rules! with_states {
+    ($value:expr, $states:ident => $body:expr) => {
+        match $value {
+            StateVec::Sums($states) => $body,
+            StateVec::Moments($states) => $body,
+            StateVec::Polar($states) => $body,
+            StateVec::Bits($states) => $body,
+            StateVec::Edges($states) => $body,
+            StateVec::Quantiles($states) => $body,
+        }
+    };
+}
+
+impl StateVec {
+    /// As [`fold()`].
+    ///
+    /// # Errors
+    /// Bits of floating-point samples.
+    pub fn fold(family: Family, run: AnyRun<'_>, grid: Grid) -> Result<StateVec, Error> {
+        Ok(match family {
+            Family::Sums => StateVec::Sums(run.fold(grid)?),
+            Family::Moments => StateVec::Moments(run.fold(grid)?),
+            Family::Polar => StateVec::Polar(run.fold(grid)?),
+            Family::Bits => StateVec::Bits(run.fold(grid)?),
+            Family::Edges => StateVec::Edges(run.fold(grid)?),
+            Family::Quantiles => StateVec::Quantiles(run.fold(grid)?),
+        })
+    }
+
+    /// The states of buckets without samples.
+    pub fn empty(family: Family, buckets: usize) -> StateVec {
+        fn states<S: State>(buckets: usize) -> Vec<S> {
+            vec![S::default(); buckets]
+        }
+        match family {
+            Family::Sums => StateVec::Sums(states(buckets)),
+            Family::Moments => StateVec::Moments(states(buckets)),
+            Family::Polar => StateVec::Polar(states(buckets)),
+            Family::Bits => StateVec::Bits(states(buckets)),
+            Family::Edges => StateVec::Edges(states(buckets)),
+            Family::Quantiles => StateVec::Quantiles(states(buckets)),
+        }
+    }
+
+    /// The family of the states.
+    pub fn family(&self) -> Family {
+        fn family<S: State>(_: &[S]) -> Family {
+            S::FAMILY
+        }
+        with_states!(self, states => family(states))
+    }
+
+    /// How many buckets.
+    pub fn len(&self) -> usize {
+        with_states!(self, states => states.len())
+    }
+
+    /// Whether there are no buckets.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Merges later states in, bucket by bucket.
+    ///
+    /// # Errors
+    /// Another family, or another number of buckets; nothing is merged then.
+    pub fn merge(&mut self, later: &StateVec) -> Result<(), Error> {
+        fn merge<S: State>(left: &mut [S], right: &[S]) -> Result<(), Error> {
+            if left.len() != right.len() {
+                return Err(Error::LengthsDiffer { left: left.len(), right: right.len() });
+            }
+            left.iter_mut().zip(right).for_each(|(state, later)| state.merge(later));
+            Ok(())
+        }
+        match (self, later) {
+            (StateVec::Sums(left), StateVec::Sums(right)) => merge(left, right),
+            (StateVec::Moments(left), StateVec::Moments(right)) => merge(left, right),
+            (StateVec::Polar(left), StateVec::Polar(right)) => merge(left, right),
+            (StateVec::Bits(left), StateVec::Bits(right)) => merge(left, right),
+            (StateVec::Edges(left), StateVec::Edges(right)) => merge(left, right),
+            (StateVec::Quantiles(left), StateVec::Quantiles(right)) => merge(left, right),
+            (left, right) => Err(Error::FamiliesDiffer { left: left.family(), right: right.family() }),
+        }
+    }
+
+    /// As [`coarsen()`].
+    pub fn coarsen(&self, grid: Grid) -> StateVec {
+        match self {
+            StateVec::Sums(states) => StateVec::Sums(coarsen(states, grid)),
+            StateVec::Moments(states) => StateVec::Moments(coarsen(states, grid)),
+            StateVec::Polar(states) => StateVec::Polar(coarsen(states, grid)),
+            StateVec::Bits(states) => StateVec::Bits(coarsen(states, grid)),
+            StateVec::Edges(states) => StateVec::Edges(coarsen(states, grid)),
+            StateVec::Quantiles(states) => StateVec::Quantiles(coarsen(states, grid)),
+        }
+    }
+
+    /// As [`finish()`].
+    ///
+    /// # Errors
+    /// The family does not hold what the statistic needs.
+    pub fn finish(&self, statistic: Statistic, gate: Gate) -> Result<Vec<f64>, Error> {
+        with_states!(self, states => finish(states, statistic, gate))
+    }
+
+    /// As [`encode()`].
+    pub fn encode(&self) -> Vec<u8> {
+        with_states!(self, states => encode(states))
+    }
+
+    /// As [`decode()`].
+    ///
+    /// # Errors
+    /// Anything but whole states of this family.
+    pub fn decode(family: Family, bytes: &[u8]) -> Result<StateVec, CodecError> {
+        fn states<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
+            decode(bytes)
+        }
+        Ok(match family {
+            Family::Sums => StateVec::Sums(states(bytes)?),
+            Family::Moments => StateVec::Moments(states(bytes)?),
+            Family::Polar => StateVec::Polar(states(bytes)?),
+            Family::Bits => StateVec::Bits(states(bytes)?),
+            Family::Edges => StateVec::Edges(states(bytes)?),
+            Family::Quantiles => StateVec::Quantiles(states(bytes)?),
+        })
+    }
+}
