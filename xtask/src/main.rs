@@ -1,1 +1,80 @@
-fn main(){}
+//! The tasks of this repository. `cargo xtask --help` lists them.
+
+use std::process::ExitCode;
+
+mod bench;
+mod edges;
+mod run;
+mod test;
+
+const HELP: &str = "\
+The tasks of this repository.
+
+Usage: cargo xtask <command>
+
+Commands:
+  test           Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs
+  bench [NAME]   Measures against the peers, on the same data in the same run; without a name, all of them
+
+Options:
+  -h, --help     This text, or that of a command
+
+Example: cargo xtask test
+";
+
+const TEST_HELP: &str = "\
+Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs.
+Stops at the first step that fails and says how to run that step alone.
+
+Usage: cargo xtask test
+
+Example: cargo xtask test
+";
+
+const BENCH_HELP: &str = "\
+Measures against the peers, on the same data in the same run, and prints a table.
+Fails where answers differ from the peer's; a speed target that is missed is only printed.
+
+Usage: cargo xtask bench [NAME]
+
+Names:
+  kernels   Folding of samples, against NumPy. Needs python3 and about 5 GB of memory
+
+Example: cargo xtask bench kernels
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        ["-h" | "--help" | "help"] => help(HELP),
+        ["test", "-h" | "--help"] => help(TEST_HELP),
+        ["bench", "-h" | "--help"] => help(BENCH_HELP),
+        ["test"] => test::run_all(),
+        ["bench"] | ["bench", "kernels"] => bench::kernels(),
+        ["bench", name] => return usage(&format!("no benchmark is called {name:?}; there is: kernels")),
+        ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
+        [command, ..] => {
+            return usage(&format!("no command is called {command:?}; there are: test, bench"));
+        }
+        [] => return usage("a command is missing; there are: test, bench"),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help(text: &str) -> Result<(), String> {
+    print!("{text}");
+    Ok(())
+}
+
+/// What was typed can't be meant: exit code 2, as other command lines do.
+fn usage(message: &str) -> ExitCode {
+    eprintln!("{message}\nTry: cargo xtask --help");
+    ExitCode::from(2)
+}

@@ -1,5 +1,7 @@
 //! The laws of the vocabulary: what is written can be read, and what is read can be trusted.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use proptest::prelude::*;
 use sheaf_model::{
     Arguments, CatalogId, Kind, RepresentationId, ResourceId, ResourcePath, SamplePeriod, Tick, TimeRange,

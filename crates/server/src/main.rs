@@ -1,0 +1,48 @@
+//! The `sheaf` program: one subcommand per file in [`cli`].
+
+mod cli;
+
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Gather many metered series into few numbers.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage.
+#[derive(Parser)]
+#[command(name = "sheaf", version, after_help = "Example:\n  sheaf path /plant/mast/T1/600_s_mean#base=1_s")]
+struct Sheaf {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(cli::demo::Args),
+    Kinds(cli::kinds::Args),
+    Path(cli::path::Args),
+}
+
+fn main() -> ExitCode {
+    let sheaf = Sheaf::parse();
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let result = match sheaf.command {
+        Command::Demo(args) => cli::demo::run(&args, &mut out),
+        Command::Kinds(args) => cli::kinds::run(&args, &mut out),
+        Command::Path(args) => cli::path::run(&args, &mut out),
+    };
+    match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {
+        Ok(code) => code,
+        // Whoever reads has had enough, like `head`.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sheaf: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
