@@ -405,6 +405,18 @@ mod tests {
         ));
     }
 
+    /// Reference 1.5: what is malformed and what is not found are two errors of two types.
+    #[test]
+    fn malformed_and_not_found_are_different() {
+        let catalog = example("/A", "T1", &["1_s"]);
+        for malformed in ["/A/T1/1_S", "/A/T1", "/A/T1/1_s#base=", "/A/T1/1_s_mean#x=1_s", "/A/T1/1_s\n"] {
+            assert!(malformed.parse::<ResourcePath>().is_err(), "{malformed:?}");
+        }
+        for missing in ["/A/T2/1_s", "/A/T1/2_s", "/B/T1/1_s", "/A/T1/1_min_mean#base=2_s"] {
+            assert!(find(&catalog, missing).is_err(), "{missing}");
+        }
+    }
+
     #[test]
     fn duplicates_are_refused() {
         let twice = json!({"id": "/C", "resources": [{"id": "R1"}, {"id": "R2"}, {"id": "R1"}]});

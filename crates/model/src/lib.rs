@@ -30,6 +30,7 @@ mod data_type;
 mod hierarchy;
 mod ids;
 mod kind;
+mod locator;
 mod properties;
 mod representation;
 mod resource;
@@ -47,6 +48,7 @@ pub use hierarchy::{
 };
 pub use ids::{CatalogId, CatalogPath, IdError, ParameterKey, RegistrationError, ResourceId};
 pub use kind::{Kind, UnknownKind};
+pub use locator::file_path;
 pub use properties::Properties;
 pub use representation::{ArgumentError, Parameter, Parameters, Representation, RepresentationId};
 pub use resource::{DuplicateRepresentation, Resource};

@@ -69,7 +69,7 @@ fn describe(path: &ResourcePath) -> Value {
         "kind": path.kind().name(),
         "arguments": arguments,
         "base": path.base().map(|base| base.to_string()),
-        "threshold": path.threshold().map(|threshold| threshold.share()),
+        "threshold": path.threshold().map(sheaf_model::Threshold::share),
     })
 }
 

@@ -1,0 +1,53 @@
+//! Where a source finds its data.
+
+use percent_encoding::percent_decode_str;
+
+/// The file path that a resource locator means: what is behind `file://`, decoded, or the locator itself where it has
+/// no scheme. `None` for other schemes, other hosts, and bytes that are no UTF-8.
+///
+/// ```
+/// use sheaf_model::file_path;
+///
+/// assert_eq!(file_path("file:///data/Mast%201").as_deref(), Some("/data/Mast 1"));
+/// assert_eq!(file_path("data/Mast 1").as_deref(), Some("data/Mast 1"));
+/// assert_eq!(file_path("https://example.org/data"), None);
+/// ```
+pub fn file_path(locator: &str) -> Option<String> {
+    let Some(path) = locator.strip_prefix("file://") else {
+        return (!locator.contains("://")).then(|| locator.to_owned());
+    };
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    if !path.starts_with('/') {
+        return None;
+    }
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    // In front of a drive, the slash is part of the URI and not of the path.
+    let drive = path.strip_prefix('/').filter(|rest| {
+        let mut bytes = rest.bytes();
+        bytes.next().is_some_and(|first| first.is_ascii_alphabetic()) && bytes.next() == Some(b':')
+    });
+    Some(drive.unwrap_or(&path).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reference 1.8, "file URI to path".
+    #[test]
+    fn locators_of_the_reference() {
+        for (locator, path) in [
+            ("A and B/C.ext", "A and B/C.ext"),
+            ("/root/A and B", "/root/A and B"),
+            ("file:///root/A and B/C.ext", "/root/A and B/C.ext"),
+            ("file:///root/A%20and%20B/C.ext", "/root/A and B/C.ext"),
+            ("file:///C:/A and B", "C:/A and B"),
+            ("file://localhost/A", "/A"),
+        ] {
+            assert_eq!(file_path(locator).as_deref(), Some(path), "{locator}");
+        }
+        for locator in ["http://host/A", "file://host/A", "file://", "file:///%ff"] {
+            assert_eq!(file_path(locator), None, "{locator}");
+        }
+    }
+}
