@@ -280,7 +280,7 @@ impl Encode for Moments {
         if state.sums.n == 0 {
             input.check(state == Moments::default(), "moments of no samples")?;
         } else {
-            input.check(!(state.m2 < 0.0), "m2")?;
+            input.check(state.m2 >= 0.0 || state.m2.is_nan(), "m2")?;
             input.check(state.min <= state.max, "extremes")?;
         }
         Ok(state)

@@ -15,7 +15,7 @@ pub(crate) mod sums;
 /// A mergeable summary of samples.
 ///
 /// The law of every state: fold the parts, merge them in time order, and the statistics are those of the whole,
-/// wherever it was split. The [`testing`](crate::testing) module (feature `testing`) has it as a function.
+/// wherever it was split. The module `testing` (behind the feature of that name) has it as a function.
 ///
 /// ```text
 ///   samples ──fold──▶ state ─┐

@@ -12,7 +12,7 @@ use crate::{Family, Sample, SampleRun, State, Statistic};
 /// | statistic | from the state |
 /// |---|---|
 /// | count | n |
-/// | sum | Σx |
+/// | sum | Σx, or n·mean where that has overflowed on the way |
 /// | mean | mean |
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sums {
@@ -62,12 +62,13 @@ impl State for Sums {
             return;
         }
         let n = self.n + later.n;
-        let (sum, error) = two_sum(self.sum, later.sum);
-        *self = if sum.is_finite() {
-            let (sum, sum_low) = two_sum(sum, self.sum_low + later.sum_low + error);
+        let (plain, error) = two_sum(self.sum, later.sum);
+        let (sum, sum_low) = two_sum(plain, self.sum_low + later.sum_low + error);
+        // Not finite where the sum is not, or where an intermediate result has overflowed.
+        *self = if sum_low.is_finite() {
             Sums { n, sum, sum_low, mean: sum / n as f64 }
         } else {
-            Sums { n, sum, sum_low: 0.0, mean: self.merged_mean(later) }
+            Sums { n, sum: plain, sum_low: 0.0, mean: self.merged_mean(later) }
         };
     }
 
@@ -79,6 +80,8 @@ impl State for Sums {
         let some = self.n > 0;
         match statistic {
             Statistic::Count => Some(self.n as f64),
+            // Parts that overflow may cancel, and a real infinity outweighs them: the mean has not lost sight of it.
+            Statistic::Sum if !self.sum.is_finite() => Some(self.mean * self.n as f64),
             Statistic::Sum => Some(if some { self.sum } else { f64::NAN }),
             Statistic::Mean => Some(if some { self.mean } else { f64::NAN }),
             _ => None,
