@@ -45,9 +45,9 @@ impl<'a> Block<'a> {
 
     /// How many samples are valid, and what they add up to.
     pub(crate) fn count_and_sum(self, level: Level) -> (u64, f64) {
+        // A sum that is a number has seen no NaN. That of a last deal has: the one it is filled up with.
         match self {
             Block::Dealt { deals, len } => {
-                // A sum that is a number has seen no NaN. It does have the fill of the last deal, though.
                 if len.is_multiple_of(LANES) {
                     let sum = total(level.run(Sum(deals)));
                     if !sum.is_nan() {
@@ -57,19 +57,16 @@ impl<'a> Block<'a> {
                 let (counts, sums) = level.run(CountAndSum(deals));
                 (total(counts) as u64, total(sums))
             }
-            Block::Few(samples) => {
-                let (counts, sums) = by_fours(samples, |x| x);
-                (counts as u64, sums)
-            }
+            Block::Few(samples) => match sum_in_fours(samples, |x| x) {
+                sum if sum.is_nan() => self.valid().fold((0, 0.0), |(n, sum), x| (n + 1, sum + x)),
+                sum => (samples.len() as u64, sum),
+            },
         }
     }
 
     /// How many samples are valid.
     pub(crate) fn count(self, level: Level) -> u64 {
-        match self {
-            Block::Dealt { deals, .. } => total(level.run(CountAndSum(deals)).0) as u64,
-            Block::Few(samples) => by_fours(samples, |x| x).0 as u64,
-        }
+        self.count_and_sum(level).0
     }
 
     /// The smallest and the largest valid sample; +∞ and -∞ without any.
@@ -91,7 +88,10 @@ impl<'a> Block<'a> {
     pub(crate) fn squared_deviations(self, level: Level, mean: f64) -> f64 {
         match self {
             Block::Dealt { deals, .. } => total(level.run(SquaredDeviations { deals, mean })),
-            Block::Few(samples) => by_fours(samples, |x| (x - mean) * (x - mean)).1,
+            Block::Few(samples) => match sum_in_fours(samples, |x| (x - mean) * (x - mean)) {
+                sum if sum.is_nan() => self.valid().fold(0.0, |sum, x| sum + (x - mean) * (x - mean)),
+                sum => sum,
+            },
         }
     }
 
@@ -126,6 +126,10 @@ impl Scratch {
         run: SampleRun<'_, T>,
         mut f: impl FnMut(Level, Block<'_>),
     ) {
+        // Small buckets come by the million: no copying of runs for those that are blocks as they are.
+        if let (Some(values), None, ..=FEW) = (T::as_f64(run.values()), run.validity(), run.len()) {
+            return f(self.level, Block::Few(values));
+        }
         let mut begin = 0;
         while begin < run.len() {
             let end = run.len().min(begin + BLOCK);
@@ -152,12 +156,12 @@ impl Scratch {
     /// At most [`BLOCK`] samples as a block, converted if need be.
     fn block<'a, T: Sample>(&'a mut self, samples: SampleRun<'a, T>) -> Block<'a> {
         let len = samples.len();
-        match T::as_f64(samples.values()) {
-            Some(values) if samples.validity().is_none() && len <= FEW => return Block::Few(values),
-            Some(values) if samples.validity().is_none() && len.is_multiple_of(LANES) => {
-                return Block::Dealt { deals: values.as_chunks().0, len };
-            }
-            _ => {}
+        if let Some(values) = T::as_f64(samples.values())
+            && samples.validity().is_none()
+            && len > FEW
+            && len.is_multiple_of(LANES)
+        {
+            return Block::Dealt { deals: values.as_chunks().0, len };
         }
         if self.buffer.is_empty() {
             self.buffer.resize(BLOCK / LANES, [f64::NAN; LANES]);
@@ -187,24 +191,20 @@ fn convert<T: Sample>(level: Level, samples: SampleRun<'_, T>, out: &mut [f64]) 
     }
 }
 
-/// How many of a few samples are valid, and the sum of `f` over those. In four lanes, so that one addition need not wait
-/// for the one before.
+/// Σf(x) over a few samples, NaN if one is. In four lanes, so that one addition need not wait for the one before.
 #[inline(always)]
-fn by_fours(samples: &[f64], f: impl Fn(f64) -> f64) -> (f64, f64) {
-    let mut counts = [0.0; 4];
+fn sum_in_fours(samples: &[f64], f: impl Fn(f64) -> f64) -> f64 {
     let mut sums = [0.0; 4];
     let (fours, rest) = samples.as_chunks::<4>();
     for x in fours {
         for lane in 0..4 {
-            counts[lane] += if x[lane].is_nan() { 0.0 } else { 1.0 };
-            sums[lane] += if x[lane].is_nan() { 0.0 } else { f(x[lane]) };
+            sums[lane] += f(x[lane]);
         }
     }
     for (lane, x) in rest.iter().enumerate() {
-        counts[lane] += if x.is_nan() { 0.0 } else { 1.0 };
-        sums[lane] += if x.is_nan() { 0.0 } else { f(*x) };
+        sums[lane] += f(*x);
     }
-    ((counts[0] + counts[2]) + (counts[1] + counts[3]), (sums[0] + sums[2]) + (sums[1] + sums[3]))
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
 }
 
 /// The smaller one; `b` if `a` is NaN, or both are zero.
