@@ -4,15 +4,16 @@ use sheaf_kernels::{
     AnyRun, DEFAULT_THRESHOLD, Error as KernelError, Gate, Grid, Sample, SampleRun, StateVec, Validity,
 };
 use sheaf_model::legality::{Illegal, check_base, check_range};
-use sheaf_model::{Kind, RepresentationId, Samples, SamplesError, Threshold, TimeRange, Values};
+use sheaf_model::{RepresentationId, Samples, SamplesError, Threshold, TimeRange, Values};
 
 use crate::statistic;
 
-/// The most values that one read gives: 2 GiB of them.
-pub const MOST_VALUES: u64 = 1 << 28;
+/// The most values that one read gives. It bounds what is allocated for them and for their states; longer reads are
+/// for a stream.
+pub const MOST_VALUES: u64 = 1 << 24;
 
 /// The values of a series over `range`, one for each period, made from its samples. What lies outside the samples is
-/// missing.
+/// missing. Values are `f64`, so integers beyond 2⁵³ are rounded. Kinds that are not gated pay no heed to the threshold.
 ///
 /// # Errors
 /// What [`sheaf_model::legality`] forbids, or more than [`MOST_VALUES`].
@@ -27,9 +28,6 @@ pub fn read_samples(
     let count = range.count(wanted.period);
     if count > MOST_VALUES {
         return Err(ReadError::TooMany { count, most: MOST_VALUES });
-    }
-    if wanted.kind == Kind::Original && wanted.period != samples.period() {
-        return Err(ReadError::OtherPeriod { wanted, samples: RepresentationId::original(samples.period()) });
     }
     match statistic(wanted.kind) {
         None => resample(samples, wanted, range, count as usize),
@@ -109,16 +107,6 @@ pub enum ReadError {
     /// The arithmetic has no answer.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// An original at a period that the samples do not have.
-    #[error(
-        "the samples are `{samples}`, not `{wanted}`; for another period name a kind, like `{wanted}_mean`"
-    )]
-    OtherPeriod {
-        /// What was asked for.
-        wanted: RepresentationId,
-        /// What there is.
-        samples: RepresentationId,
-    },
     /// More values than one read gives.
     #[error(
         "{count} values were asked for; at most {most} are given at once: take a shorter range or a longer period"
@@ -180,7 +168,7 @@ mod tests {
     #[test]
     fn what_has_no_answer_says_why() {
         let error = |wanted: &str, begin: &str, end: &str| read(&seconds(), wanted, begin, end).unwrap_err();
-        assert!(matches!(error("1_min", "2020-01-01", "2020-01-02"), ReadError::OtherPeriod { .. }));
+        assert!(matches!(error("1_min", "2020-01-01", "2020-01-02"), ReadError::Illegal(_)));
         assert!(matches!(error("100_ms_mean", "2020-01-01", "2020-01-02"), ReadError::Illegal(_)));
         assert!(matches!(error("1_h_mean", "2020-01-01T00:30", "2020-01-02"), ReadError::Illegal(_)));
         assert!(matches!(error("1_s", "0001-01-01", "9999-01-01"), ReadError::TooMany { .. }));

@@ -1,12 +1,13 @@
 //! Catalogs: resources by name, and the way from a resource path to what it means.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::representation::ArgumentError;
 use crate::resource::DuplicateRepresentation;
-use crate::text::{DidYouMean, list, suggest};
+use crate::text::{DidYouMean, Quoted, list, suggest};
 use crate::{
     Arguments, CatalogId, DataType, Kind, Properties, Representation, RepresentationId, Resource, ResourceId,
     ResourcePath, SamplePeriod,
@@ -14,7 +15,7 @@ use crate::{
 
 /// A catalog with its resources, sorted by id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawCatalog", rename_all = "camelCase")]
+#[serde(try_from = "RawCatalog")]
 pub struct ResourceCatalog {
     id: CatalogId,
     #[serde(skip_serializing_if = "Properties::is_empty")]
@@ -68,13 +69,15 @@ impl ResourceCatalog {
         if self.id != over.id {
             return Err(MergeError::Catalogs { left: self.id, right: over.id });
         }
-        let mut resources = self.resources;
-        for right in over.resources {
-            match resources.binary_search_by(|resource| resource.id().cmp(right.id())) {
-                Ok(index) => resources[index] = resources[index].clone().merge(right)?,
-                Err(index) => resources.insert(index, right),
-            }
+        let mut resources: BTreeMap<_, _> = by_id(self.resources).collect();
+        for (id, right) in by_id(over.resources) {
+            let merged = match resources.remove(&id) {
+                Some(left) => left.merge(right)?,
+                None => right,
+            };
+            resources.insert(id, merged);
         }
+        let resources = resources.into_values().collect();
         Ok(ResourceCatalog { id: self.id, properties: self.properties.merge(over.properties), resources })
     }
 
@@ -121,6 +124,10 @@ impl ResourceCatalog {
     }
 }
 
+fn by_id(resources: Vec<Resource>) -> impl Iterator<Item = (ResourceId, Resource)> {
+    resources.into_iter().map(|resource| (resource.id().clone(), resource))
+}
+
 /// A resource path, looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CatalogItem<'a> {
@@ -145,7 +152,8 @@ impl CatalogItem<'_> {
         }
     }
 
-    /// The path of the item, without a fragment: what is asked for, not how it is made.
+    /// The path of the item, without a fragment: what is asked for, not how it is made. Base and threshold of the path
+    /// that was looked up are not in it.
     pub fn path(&self) -> ResourcePath {
         ResourcePath::new(self.catalog.id().clone(), self.resource.id().clone(), self.representation)
             .with_arguments(self.arguments.clone())
@@ -173,24 +181,30 @@ impl FindError {
 
 impl fmt::Display for FindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = &self.path;
+        let (catalog, resource) = (self.path.catalog(), self.path.resource());
+        let path = self.path.to_string();
+        let path = Quoted(&path);
         match &self.problem {
             FindProblem::OtherCatalog { catalog } => {
-                write!(f, "`{path}` does not lie in the catalog {catalog}")
+                write!(f, "{path} does not lie in the catalog `{catalog}`")
             }
             FindProblem::NoResource { suggestion } => {
                 let suggestion = DidYouMean(suggestion.as_ref().map(ResourceId::as_str));
-                let (catalog, resource) = (path.catalog(), path.resource());
-                write!(f, "`{path}`: the catalog {catalog} has no resource `{resource}`{suggestion}")
+                write!(f, "{path}: the catalog `{catalog}` has no resource `{resource}`{suggestion}")
             }
+            FindProblem::NoRepresentation { available, .. } if available.is_empty() => write!(
+                f,
+                "{path}: the resource `{resource}` has no representation: it is irregular, and only its records can \
+                 be read so far"
+            ),
             FindProblem::NoRepresentation { wanted, available } => {
-                let (resource, wanted, available) = (path.resource(), of_period(*wanted), list(available));
+                let (wanted, available) = (of_period(*wanted), list(available));
                 write!(
                     f,
-                    "`{path}`: the resource `{resource}` has no representation{wanted}; available: {available}"
+                    "{path}: the resource `{resource}` has no representation{wanted}; available: {available}"
                 )
             }
-            FindProblem::Arguments(error) => write!(f, "`{path}` {error}"),
+            FindProblem::Arguments(error) => write!(f, "{path} {error}"),
         }
     }
 }
@@ -231,7 +245,7 @@ fn of_period(period: Option<SamplePeriod>) -> String {
 #[non_exhaustive]
 pub enum MergeError {
     /// Catalogs with different ids.
-    #[error("the catalogs {left} and {right} can't be merged: their ids differ")]
+    #[error("the catalogs `{left}` and `{right}` can't be merged: their ids differ")]
     Catalogs {
         /// One of them.
         left: CatalogId,
@@ -257,7 +271,7 @@ pub enum MergeError {
         representation: RepresentationId,
     },
     /// One resource id twice in a catalog.
-    #[error("the catalog {catalog} has two resources `{resource}`")]
+    #[error("the catalog `{catalog}` has two resources `{resource}`")]
     DuplicateResource {
         /// Which catalog.
         catalog: CatalogId,
@@ -287,6 +301,7 @@ impl TryFrom<RawCatalog> for ResourceCatalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Hierarchy, Registration};
     use serde_json::json;
 
     fn catalog(json: serde_json::Value) -> ResourceCatalog {
@@ -317,7 +332,7 @@ mod tests {
         let resource = find(&catalog, "/A/B/C/Resource2/1_s").unwrap_err();
         assert_eq!(
             resource.to_string(),
-            "`/A/B/C/Resource2/1_s`: the catalog /A/B/C has no resource `Resource2`, did you mean `Resource1`?"
+            "`/A/B/C/Resource2/1_s`: the catalog `/A/B/C` has no resource `Resource2`, did you mean `Resource1`?"
         );
         for path in ["/A/B/D/Resource1/1_s", "/A/B/D/Resource1/10_s#base=2_s"] {
             let error = find(&catalog, path).unwrap_err();
@@ -356,8 +371,25 @@ mod tests {
         let error = find(&irregular, "/A/T1/1_s_mean").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`/A/T1/1_s_mean`: the resource `T1` has no representation; available: none"
+            "`/A/T1/1_s_mean`: the resource `T1` has no representation: it is irregular, and only its records can be \
+             read so far"
         );
+    }
+
+    /// Reference 1.7: a path through a link is looked up in the catalog at its end, with all that it says.
+    #[test]
+    fn a_path_through_a_link_is_found() {
+        let catalog = example("/A/B/C", "T1", &["1_s"]);
+        let link = Registration {
+            link: Some("/A/B/C".parse().unwrap()),
+            ..Registration::new("/SOFT/A".parse().unwrap())
+        };
+        let hierarchy = Hierarchy::new([Registration::new(catalog.id().clone()), link]);
+        let path: ResourcePath = "/SOFT/A/T1/1_min_mean#base=1_s&threshold=0.5".parse().unwrap();
+        let target = hierarchy.find(path.catalog()).unwrap().unwrap().id.clone();
+        let path = path.with_catalog(target);
+        assert_eq!(path.to_string(), "/A/B/C/T1/1_min_mean#base=1_s&threshold=0.5");
+        assert_eq!(catalog.find(&path).unwrap().resource.original_name(), "T1");
     }
 
     /// Reference 1.8, "merge" and "metadata override".
@@ -421,7 +453,7 @@ mod tests {
     fn duplicates_are_refused() {
         let twice = json!({"id": "/C", "resources": [{"id": "R1"}, {"id": "R2"}, {"id": "R1"}]});
         let error = serde_json::from_value::<ResourceCatalog>(twice).unwrap_err();
-        assert_eq!(error.to_string(), "the catalog /C has two resources `R1`");
+        assert_eq!(error.to_string(), "the catalog `/C` has two resources `R1`");
         let one = json!({"dataType": "INT8", "samplePeriod": "60_s"});
         let other = json!({"dataType": "INT16", "samplePeriod": "1_min"});
         let error = serde_json::from_value::<Resource>(json!({"id": "R", "representations": [one, other]}));

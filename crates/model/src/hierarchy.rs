@@ -63,18 +63,26 @@ pub enum Refusal {
 /// other) the earlier one does, unless its owner may not have it.
 pub fn admit(offers: impl IntoIterator<Item = Offer>) -> (Vec<Registration>, Vec<Dropped>) {
     let mut admitted: Vec<Registration> = Vec::new();
+    // By lower-case id with a `/` at the end, so that all that is below an id comes right behind it.
+    let mut taken: BTreeMap<String, CatalogId> = BTreeMap::new();
     let mut dropped = Vec::new();
     for Offer { registration, may_write, may_use_locators } in offers {
-        let conflict = admitted.iter().find(|other| other.id.conflicts_with(&registration.id));
-        let refusal = match conflict {
-            _ if !may_use_locators => Some(Refusal::LocatorNotAllowed),
-            _ if !may_write => Some(Refusal::NotWritable),
-            Some(other) => Some(Refusal::Conflict(other.id.clone())),
-            None => None,
+        let key = format!("{}/", registration.id.as_str().to_ascii_lowercase());
+        let refusal = if !may_use_locators {
+            Some(Refusal::LocatorNotAllowed)
+        } else if !may_write {
+            Some(Refusal::NotWritable)
+        } else {
+            let above = key.match_indices('/').find_map(|(slash, _)| taken.get(&key[..=slash]));
+            let below = || taken.range(key.clone()..).next().filter(|(other, _)| other.starts_with(&key));
+            above.or_else(|| below().map(|(_, other)| other)).map(|other| Refusal::Conflict(other.clone()))
         };
         match refusal {
             Some(refusal) => dropped.push(Dropped { registration, refusal }),
-            None => admitted.push(registration),
+            None => {
+                taken.insert(key, registration.id.clone());
+                admitted.push(registration);
+            }
         }
     }
     (admitted, dropped)
@@ -149,20 +157,19 @@ pub struct CatalogNode {
 pub fn fold_catalogs(ids: impl IntoIterator<Item = CatalogId>) -> CatalogNode {
     let mut root = CatalogNode { path: CatalogPath::Root, exists: false, children: Vec::new() };
     let mut ids: Vec<_> = ids.into_iter().collect();
-    ids.sort();
+    // By names, not by characters: `/A/B` and what is below it come before `/A0`.
+    ids.sort_by(|a, b| a.segments().cmp(b.segments()));
     for id in ids {
         let mut node = &mut root;
         let mut above: Vec<_> = std::iter::successors(Some(id), CatalogId::parent).collect();
         while let Some(id) = above.pop() {
             let path = CatalogPath::Catalog(id);
-            let index = match node.children.iter().position(|child| child.path == path) {
-                Some(index) => index,
-                None => {
-                    node.children.push(CatalogNode { path, exists: false, children: Vec::new() });
-                    node.children.len() - 1
-                }
-            };
-            node = &mut node.children[index];
+            // The ids are sorted, so what was added last is the only one that can be the same.
+            if node.children.last().is_none_or(|child| child.path != path) {
+                node.children.push(CatalogNode { path, exists: false, children: Vec::new() });
+            }
+            let last = node.children.len() - 1;
+            node = &mut node.children[last];
         }
         node.exists = true;
     }
@@ -228,6 +235,11 @@ mod tests {
         assert_eq!(find("/SOFT/B"), Ok(Some("/A/B/C".to_owned())));
         assert_eq!(find("/ALL/D/E"), Ok(Some("/A/D/E".to_owned())));
         assert_eq!(find("/X"), Err(LinkError { id: id("/X") }));
+
+        let chain = (0..11).map(|hop| link(&format!("/H{hop}"), &format!("/H{}", hop + 1)));
+        let chain = Hierarchy::new(chain.chain([Registration::new(id("/H11"))]));
+        assert!(chain.find(&id("/H1")).unwrap().is_some(), "ten links");
+        assert!(chain.find(&id("/H0")).is_err(), "eleven links");
     }
 
     /// Reference 1.8, "UI tree folding".
@@ -239,6 +251,8 @@ mod tests {
         let leaf = |text: &str| node(text, true, Vec::new());
         let inner = node("/A/A", false, vec![leaf("/A/A/A"), leaf("/A/A/B")]);
         assert_eq!(tree.children, [node("/A", false, vec![inner, leaf("/A/B")])]);
+        let siblings = fold_catalogs(["/A/B", "/A0", "/A", "/A/C"].map(id));
+        assert_eq!(siblings.children, [node("/A", true, vec![leaf("/A/B"), leaf("/A/C")]), leaf("/A0")]);
         assert!(fold_catalogs([]).children.is_empty());
         assert!(fold_catalogs([id("/A"), id("/A/B")]).children[0].exists);
     }

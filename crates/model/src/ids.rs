@@ -19,7 +19,7 @@ pub(crate) const LONGEST_CATALOG_ID: usize = 4096;
 #[non_exhaustive]
 pub enum IdError {
     /// Nothing there.
-    #[error("{what} must not be empty{}", at_position(*at))]
+    #[error("a {what} must not be empty{}", at_position(*at))]
     Empty {
         /// What should be there.
         what: &'static str,
@@ -41,10 +41,12 @@ pub enum IdError {
         first: bool,
     },
     /// Longer than allowed.
-    #[error("{what} has {len} bytes; at most {most} are allowed")]
+    #[error("a {what} has at most {most} bytes, but this one has {len}{}", at_position(*at))]
     TooLong {
         /// What it should be.
         what: &'static str,
+        /// Where it begins.
+        at: usize,
         /// How long it is.
         len: usize,
         /// How long it may be.
@@ -74,8 +76,8 @@ impl IdError {
     /// Where in the text it is wrong: characters from the beginning.
     pub fn at(&self) -> usize {
         match self {
-            IdError::Empty { at, .. } | IdError::Character { at, .. } => *at,
-            IdError::TooLong { .. } | IdError::NoLeadingSlash { .. } => 0,
+            IdError::Empty { at, .. } | IdError::Character { at, .. } | IdError::TooLong { at, .. } => *at,
+            IdError::NoLeadingSlash { .. } => 0,
         }
     }
 }
@@ -93,7 +95,8 @@ fn check_name(what: &'static str, text: &str, name: &str, begin: usize) -> Resul
         }
     }
     if name.len() > LONGEST_NAME {
-        return Err(IdError::TooLong { what, len: name.len(), most: LONGEST_NAME });
+        let what = if what == "catalog id" { "name in a catalog id" } else { what };
+        return Err(IdError::TooLong { what, at: begin, len: name.len(), most: LONGEST_NAME });
     }
     Ok(())
 }
@@ -177,12 +180,6 @@ impl CatalogId {
             None => false,
         }
     }
-
-    /// As [`CatalogId::contains`] either way, upper and lower case alike: such ids can't be two catalogs.
-    pub(crate) fn conflicts_with(&self, other: &CatalogId) -> bool {
-        let mut pairs = self.segments().zip(other.segments());
-        pairs.all(|(a, b)| a.eq_ignore_ascii_case(b))
-    }
 }
 
 impl fmt::Display for CatalogId {
@@ -197,16 +194,22 @@ impl FromStr for CatalogId {
     fn from_str(text: &str) -> Result<CatalogId, IdError> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err(match text {
-                "" => IdError::Empty { what: "a catalog id", at: 0 },
+                "" => IdError::Empty { what: "catalog id", at: 0 },
                 _ => IdError::NoLeadingSlash { text: text.to_owned() },
             });
         };
         if text.len() > LONGEST_CATALOG_ID {
-            return Err(IdError::TooLong { what: "catalog id", len: text.len(), most: LONGEST_CATALOG_ID });
+            return Err(IdError::TooLong {
+                what: "catalog id",
+                at: 0,
+                len: text.len(),
+                most: LONGEST_CATALOG_ID,
+            });
         }
         let mut begin = 1;
         for segment in rest.split('/') {
-            check_name("catalog id", text, segment, begin)?;
+            let what = if segment.is_empty() { "name in a catalog id" } else { "catalog id" };
+            check_name(what, text, segment, begin)?;
             begin += segment.chars().count() + 1;
         }
         Ok(CatalogId(text.to_owned()))
@@ -324,7 +327,12 @@ mod tests {
             message("/a/b-c"),
             "`/a/b-c` is no catalog id: '-' at position 4 is not allowed; a name has letters a-z, A-Z, digits and `_`"
         );
-        assert_eq!(message("/a//c"), "catalog id must not be empty (position 3)");
+        assert_eq!(message("/a//c"), "a name in a catalog id must not be empty (position 3)");
+        assert_eq!(message(""), "a catalog id must not be empty");
+        assert_eq!(
+            message(&format!("/a/{}", "b".repeat(256))),
+            "a name in a catalog id has at most 255 bytes, but this one has 256 (position 3)"
+        );
         assert_eq!(message("a"), "`a` is no catalog id: it must begin with `/`, like `/plant/met_mast`");
     }
 
@@ -333,7 +341,6 @@ mod tests {
         let id = |text: &str| text.parse::<CatalogId>().unwrap();
         assert!(id("/A/B").contains(&id("/A/B/C")) && id("/A/B").contains(&id("/A/B")));
         assert!(!id("/A/B").contains(&id("/A/B2")) && !id("/A/B/C").contains(&id("/A/B")));
-        assert!(id("/a/B").conflicts_with(&id("/A/b/C")) && !id("/A/B").conflicts_with(&id("/A/B2")));
         assert_eq!(id("/A/B").parent(), Some(id("/A")));
         assert_eq!(id("/A").parent(), None);
         assert_eq!(id("/A/B").name(), "B");

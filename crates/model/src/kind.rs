@@ -39,7 +39,7 @@ pub enum Kind {
     Last,
     /// Middle sample.
     Median,
-    /// The values of irregular records, each spread evenly over its interval.
+    /// The values of irregular records, each spread evenly over its interval. Regular series have no such thing.
     Spread,
 }
 
@@ -158,6 +158,12 @@ impl Kind {
         !matches!(self, Kind::Original | Kind::Resampled | Kind::Spread)
     }
 
+    /// Whether the share of valid samples must reach the threshold: for all aggregations but the count, which tells
+    /// that share.
+    pub const fn is_gated(self) -> bool {
+        self.is_aggregation() && !matches!(self, Kind::Count)
+    }
+
     /// Whether it works on the bits of integers.
     pub const fn is_bitwise(self) -> bool {
         matches!(self, Kind::MinBitwise | Kind::MaxBitwise)
@@ -180,7 +186,7 @@ impl FromStr for Kind {
         let found = Kind::ALL.into_iter().find(|kind| pascal_case(kind.name()) == pascal);
         match found {
             Some(kind) => Ok(kind),
-            None if text == "mean_polar" => Ok(Kind::MeanPolarDeg),
+            None if pascal == "MeanPolar" => Ok(Kind::MeanPolarDeg),
             None => Err(UnknownKind { found: text.to_owned() }),
         }
     }
@@ -260,7 +266,9 @@ mod tests {
 
     #[test]
     fn spellings_that_nexus_reads_are_read() {
-        for text in ["mean_polar_deg", "meanPolarDeg", "MeanPolarDeg", "mean_polarDeg", "mean_polar"] {
+        for text in
+            ["mean_polar_deg", "meanPolarDeg", "MeanPolarDeg", "mean_polarDeg", "mean_polar", "meanPolar"]
+        {
             assert_eq!(text.parse(), Ok(Kind::MeanPolarDeg), "{text}");
         }
         assert_eq!("_mean".parse(), Ok(Kind::Mean));

@@ -9,32 +9,40 @@
 //! number of the shorter ones. Begin and end are multiples of the requested period, counted from the year 1; they need
 //! not be multiples of the base. All items of a request share one period.
 
-use crate::text::list;
+use std::fmt;
+
+use crate::text::Quoted;
 use crate::{CatalogItem, DataType, Kind, RepresentationId, SamplePeriod, Tick, TimeRange};
 
 /// Checks items that are read together, over the same range.
 ///
 /// # Errors
-/// The first rule that is broken.
-pub fn check(items: &[CatalogItem<'_>], range: TimeRange) -> Result<(), Illegal> {
+/// The first rule that is broken, with the item that breaks it where it is one.
+pub fn check(items: &[CatalogItem<'_>], range: TimeRange) -> Result<(), IllegalRequest> {
+    let of_item =
+        |item: &CatalogItem<'_>, problem| IllegalRequest { path: Some(item.path().to_string()), problem };
     for item in items {
-        check_base(item.representation, item.base.sample_period, item.base.data_type)?;
+        check_base(item.representation, item.base.sample_period, item.base.data_type)
+            .map_err(|problem| of_item(item, problem))?;
     }
-    let periods = items.iter().map(|item| item.representation.period);
-    if let Some(period) = check_one_period(periods)? {
-        check_range(period, range)?;
+    let Some(first) = items.first() else { return Ok(()) };
+    let period = first.representation.period;
+    for item in items {
+        check_one_period([period, item.representation.period]).map_err(|problem| of_item(item, problem))?;
     }
-    Ok(())
+    check_range(period, range).map_err(|problem| IllegalRequest { path: None, problem })
 }
 
-/// Checks that a base can give a representation.
+/// Checks that samples of a period and a type can give a representation. An original is found and not made: it needs
+/// samples of its own period.
 ///
 /// # Errors
 /// Periods that do not fit each other, or a kind that the type does not have.
 pub fn check_base(wanted: RepresentationId, base: SamplePeriod, data_type: DataType) -> Result<(), Illegal> {
     let period = wanted.period;
     match wanted.kind {
-        Kind::Original => Ok(()),
+        Kind::Original if period == base => Ok(()),
+        Kind::Original => Err(Illegal::OriginalOfOtherPeriod { period, base }),
         Kind::Spread => Err(Illegal::SpreadOfRegular { base }),
         Kind::Resampled if period.is_multiple_of(base) || base.is_multiple_of(period) => Ok(()),
         Kind::Resampled => Err(Illegal::ResampledNoMultiple { period, base }),
@@ -75,7 +83,27 @@ pub fn check_range(period: SamplePeriod, range: TimeRange) -> Result<(), Illegal
     Ok(())
 }
 
-/// A request that has no answer.
+/// A request that has no answer, and because of which path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IllegalRequest {
+    /// The path, where it is one.
+    pub path: Option<String>,
+    /// Why.
+    pub problem: Illegal,
+}
+
+impl fmt::Display for IllegalRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{}: {}", Quoted(path), self.problem),
+            None => self.problem.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for IllegalRequest {}
+
+/// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Illegal {
@@ -97,9 +125,17 @@ pub enum Illegal {
         /// Another one.
         other: SamplePeriod,
     },
+    /// An original where there are samples of another period.
+    #[error("the samples are `{base}`, not `{period}`; for another period name a kind, like `{}`", other_kind(*period, *base))]
+    OriginalOfOtherPeriod {
+        /// The requested period.
+        period: SamplePeriod,
+        /// What there is.
+        base: SamplePeriod,
+    },
     /// Aggregation to a shorter period.
     #[error(
-        "`{period}_{kind}` can't be computed from {base}: the period must be at least that of the base; to get a finer one use `{period}_resampled`"
+        "`{period}_{kind}` can't be computed from {base}: the period must be at least that of the base{}", resampled_instead(*period, *base)
     )]
     FinerThanBase {
         /// What was asked for.
@@ -138,11 +174,24 @@ pub enum Illegal {
         data_type: DataType,
     },
     /// Spreading the samples of a regular series.
-    #[error("`spread` is for irregular series, but this one has a sample every {base}; use one of: {}", list(Kind::ALL.into_iter().filter(|kind| *kind == Kind::Resampled || kind.is_aggregation())))]
+    #[error("`spread` is for irregular series, but this one has a sample every `{base}`")]
     SpreadOfRegular {
         /// The period of the series.
         base: SamplePeriod,
     },
+}
+
+/// A kind that gives `period` from `base`, if there is one.
+fn other_kind(period: SamplePeriod, base: SamplePeriod) -> String {
+    if period > base { format!("{period}_mean") } else { format!("{period}_resampled") }
+}
+
+fn resampled_instead(period: SamplePeriod, base: SamplePeriod) -> String {
+    if base.is_multiple_of(period) {
+        format!("; to get a finer one use `{period}_resampled`")
+    } else {
+        String::new()
+    }
 }
 
 fn nearest(tick: Tick, period: SamplePeriod) -> String {
@@ -162,6 +211,7 @@ fn nearest_multiples(period: SamplePeriod, base: SamplePeriod) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Properties, Representation, Resource, ResourceCatalog, ResourcePath};
 
     fn base(wanted: &str, base: &str) -> Result<(), Illegal> {
         check_base(wanted.parse().unwrap(), base.parse().unwrap(), DataType::Int32)
@@ -203,6 +253,53 @@ mod tests {
         assert_eq!(
             message("10_s_resampled", "3_s"),
             "`10_s_resampled` can't be computed from 3_s: one of the two periods must be a multiple of the other"
+        );
+    }
+
+    #[test]
+    fn an_original_has_its_own_period() {
+        assert_eq!(base("60_s", "1_min"), Ok(()));
+        let message = |wanted: &str, from: &str| base(wanted, from).unwrap_err().to_string();
+        assert_eq!(
+            message("1_h", "1_min"),
+            "the samples are `1_min`, not `1_h`; for another period name a kind, like `1_h_mean`"
+        );
+        assert!(message("1_s", "1_min").ends_with("like `1_s_resampled`"));
+        assert!(message("1_s_mean", "1_min").ends_with("; to get a finer one use `1_s_resampled`"));
+        assert!(message("7_s_mean", "10_s").ends_with("at least that of the base"));
+    }
+
+    #[test]
+    fn items_are_checked_together() {
+        let representations =
+            ["1_s", "10_min"].map(|text| Representation::new(DataType::Float64, text.parse().unwrap()));
+        let resource = |id: &str, index: usize| {
+            let representations = vec![representations[index].clone()];
+            Resource::new(id.parse().unwrap(), Properties::default(), representations).unwrap()
+        };
+        let resources = vec![resource("A", 0), resource("B", 1)];
+        let catalog = ResourceCatalog::new("/C".parse().unwrap(), Properties::default(), resources).unwrap();
+        let check = |paths: &[&str], begin: &str, end: &str| {
+            let paths: Vec<ResourcePath> = paths.iter().map(|path| path.parse().unwrap()).collect();
+            let items: Vec<_> = paths.iter().map(|path| catalog.find(path).unwrap()).collect();
+            check(&items, TimeRange::new(begin.parse().unwrap(), end.parse().unwrap()).unwrap())
+        };
+        assert_eq!(check(&["/C/A/1_h_mean", "/C/B/60_min_max"], "2020-01-01", "2020-01-02"), Ok(()));
+        assert_eq!(check(&[], "2020-01-01T00:00:00.1", "2020-01-02"), Ok(()));
+        // Resampled: begin and end are multiples of the target, not of the base.
+        assert_eq!(check(&["/C/B/1_s_resampled"], "2020-01-01T00:00:01", "2020-01-01T00:12:34"), Ok(()));
+
+        let message = |paths: &[&str], end: &str| check(paths, "2020-01-01", end).unwrap_err().to_string();
+        assert!(
+            message(&["/C/A/1_s_mean", "/C/B/1_s_mean"], "2020-01-02")
+                .starts_with("`/C/B/1_s_mean`: `1_s_mean`")
+        );
+        assert_eq!(
+            message(&["/C/A/1_h_mean", "/C/B/1_d_mean"], "2020-01-02"),
+            "`/C/B/1_d_mean`: all paths of a request must have the same sample period, but there are 1_h and 1_d"
+        );
+        assert!(
+            message(&["/C/A/1_h_mean"], "2020-01-02T00:30").starts_with("end 2020-01-02T00:30:00Z is not")
         );
     }
 

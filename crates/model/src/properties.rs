@@ -1,5 +1,6 @@
 //! Free-form properties of catalogs and resources.
 
+use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -60,15 +61,8 @@ impl Properties {
 
     /// `groups` that a resource is shown in, without nulls and repetitions.
     pub fn groups(&self) -> Vec<&str> {
-        let mut groups = Vec::new();
-        for group in
-            self.0.get("groups").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
-        {
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-        }
-        groups
+        let groups = self.0.get("groups").and_then(Value::as_array).into_iter().flatten();
+        groups.filter_map(Value::as_str).collect::<IndexSet<_>>().into_iter().collect()
     }
 
     /// `original-name`: what the source calls a resource.
@@ -133,10 +127,10 @@ mod tests {
     #[test]
     fn merging_follows_the_reference() {
         let under = properties(
-            json!({"A": "A_0", "B": 1, "list": [1], "deep": {"x": 1, "y": [1]}, "n": null, "v": 1}),
+            json!({"A": "A_0", "B": 1, "list": [1], "deep": {"x": null, "y": [1]}, "n": null, "v": 1}),
         );
         let over = properties(
-            json!({"A": "A_1", "C": 2, "list": [2, 3], "deep": {"y": [2], "z": 3}, "n": 4, "v": null}),
+            json!({"A": "A_1", "C": 2, "list": [2, 3], "deep": {"x": 1, "y": [2], "z": 3}, "n": 4, "v": null}),
         );
         let merged = under.merge(over);
         let expected = json!({

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::text::{Quoted, list, serde_as_text};
 use crate::{Arguments, DataType, Kind, ParameterKey, PathError, ResourcePath, SamplePeriod};
@@ -48,37 +48,13 @@ serde_as_text!(RepresentationId);
 /// The parameters that a representation declares, in order.
 pub type Parameters = IndexMap<ParameterKey, Parameter>;
 
-/// What a parameter may be.
+/// What a parameter may be: its description, a JSON object that is kept as it was written.
+///
+/// The member `type` decides: `input-integer` takes a whole number, from `minimum` to `maximum` where they are given;
+/// `select` takes one of the keys of `items`; no argument is accepted for any other type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type")]
-#[non_exhaustive]
-pub enum Parameter {
-    /// A whole number.
-    #[serde(rename = "input-integer")]
-    Integer {
-        /// Shown beside the input.
-        label: String,
-        /// Where the input begins.
-        default: i64,
-        /// Smallest value.
-        minimum: i64,
-        /// Largest value.
-        maximum: i64,
-    },
-    /// One of several.
-    #[serde(rename = "select")]
-    Select {
-        /// Shown beside the input.
-        label: String,
-        /// Key of the item that is selected at first.
-        default: String,
-        /// Key and label of each item.
-        items: IndexMap<String, String>,
-    },
-    /// A description that nobody can fill in; kept, but no argument is accepted for it.
-    #[serde(untagged)]
-    Other(Value),
-}
+#[serde(transparent)]
+pub struct Parameter(Map<String, Value>);
 
 /// Arguments that do not fit the parameters of a representation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -120,24 +96,31 @@ pub enum ArgumentError {
 impl Parameter {
     fn accept(&self, key: &ParameterKey, value: &str) -> Result<(), ArgumentError> {
         let (key, value) = (key.clone(), value.to_owned());
-        match self {
-            Parameter::Integer { minimum, maximum, .. } => {
-                let (minimum, maximum) = (*minimum, *maximum);
+        let limit = |name: &str, otherwise| self.0.get(name).and_then(Value::as_i64).unwrap_or(otherwise);
+        match self.0.get("type").and_then(Value::as_str) {
+            Some("input-integer") => {
+                let (minimum, maximum) = (limit("minimum", i64::MIN), limit("maximum", i64::MAX));
+                // Blanks behind a value belong to it, but not to a number.
                 match value.trim_end().parse::<i64>() {
                     Ok(number) if (minimum..=maximum).contains(&number) => Ok(()),
                     _ => Err(ArgumentError::Integer { key, value, minimum, maximum }),
                 }
             }
-            Parameter::Select { items, .. } if items.contains_key(&value) => Ok(()),
-            Parameter::Select { items, .. } => {
-                Err(ArgumentError::Select { key, value, items: items.keys().cloned().collect() })
-            }
-            Parameter::Other(_) => Err(ArgumentError::UnknownType(key)),
+            Some("select") => match self.0.get("items").and_then(Value::as_object) {
+                Some(items) if items.contains_key(&value) => Ok(()),
+                items => {
+                    let items = items.into_iter().flat_map(Map::keys).cloned().collect();
+                    Err(ArgumentError::Select { key, value, items })
+                }
+            },
+            _ => Err(ArgumentError::UnknownType(key)),
         }
     }
 }
 
 /// Samples of a resource at one period.
+///
+/// Its JSON form is ours, with the period as a unit string; that of a Nexus server writes it as `00:00:01`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Representation {
@@ -167,7 +150,7 @@ impl Representation {
     /// # Errors
     /// The first argument that does not fit.
     pub fn accept(&self, arguments: &Arguments) -> Result<(), ArgumentError> {
-        let Some(parameters) = &self.parameters else {
+        let Some(parameters) = self.parameters.as_ref().filter(|parameters| !parameters.is_empty()) else {
             return match arguments.iter().next() {
                 Some((key, _)) => Err(ArgumentError::NotDeclared(key.clone())),
                 None => Ok(()),
@@ -245,6 +228,12 @@ mod tests {
         assert_eq!(message("(n=10,mode=a)"), "needs a whole number from 1 to 9 for `n`, got `10`");
         assert_eq!(message("(n=1,mode=../x)"), "needs one of a, b for `mode`, got `../x`");
 
+        let open = representation(Some(json!({"n": {"type": "input-integer", "label": "N", "default": 1}})));
+        assert_eq!(open.accept(&arguments("(n=-3)")), Ok(()));
+        assert_eq!(open.accept(&arguments("(n=3 )")), Ok(()), "blanks behind a number");
+        let empty = representation(Some(json!({})));
+        assert!(matches!(empty.accept(&arguments("(a=1)")), Err(ArgumentError::NotDeclared(_))));
+
         let other = representation(Some(json!({"x": {"type": "colour"}})));
         assert!(matches!(other.accept(&arguments("(x=1)")), Err(ArgumentError::UnknownType(_))));
     }
@@ -253,7 +242,7 @@ mod tests {
     fn json_keeps_what_it_does_not_know() {
         let json = json!({
             "dataType": "FLOAT32", "samplePeriod": "1_s",
-            "parameters": {"x": {"type": "colour", "depth": 24}, "a": {"type": "select", "label": "", "default": "", "items": {}}}
+            "parameters": {"x": {"type": "colour", "depth": 24}, "n": {"label": "N", "type": "input-integer", "unit": "m"}, "a": {"type": "select", "label": "", "default": "", "items": {}}}
         });
         let representation: Representation = serde_json::from_value(json.clone()).unwrap();
         assert_eq!(serde_json::to_string(&representation).unwrap(), json.to_string());

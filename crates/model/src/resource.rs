@@ -1,5 +1,7 @@
 //! Resources: one quantity, at one or several periods.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{MergeError, Properties, Representation, RepresentationId, ResourceId};
@@ -7,7 +9,7 @@ use crate::{MergeError, Properties, Representation, RepresentationId, ResourceId
 /// One quantity in a catalog. Its representations have different periods; the order of the list is kept, because the
 /// first one is the base of an aggregation that names none. An irregular series has none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "RawResource", rename_all = "camelCase")]
+#[serde(try_from = "RawResource")]
 pub struct Resource {
     id: ResourceId,
     #[serde(skip_serializing_if = "Properties::is_empty")]
@@ -25,8 +27,9 @@ impl Resource {
         properties: Properties,
         representations: Vec<Representation>,
     ) -> Result<Resource, DuplicateRepresentation> {
-        for (index, representation) in representations.iter().enumerate() {
-            if representations[..index].iter().any(|other| other.id() == representation.id()) {
+        let mut seen = HashSet::new();
+        for representation in &representations {
+            if !seen.insert(representation.id()) {
                 return Err(DuplicateRepresentation { resource: id, representation: representation.id() });
             }
         }
@@ -41,6 +44,11 @@ impl Resource {
     /// Unit, description and whatever else is known of it.
     pub fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    /// What the source calls it: `original-name`, else its id.
+    pub fn original_name(&self) -> &str {
+        self.properties.original_name().unwrap_or(self.id.as_str())
     }
 
     /// The representations, the default base first.

@@ -6,10 +6,11 @@
 //! fragment  := ( "base=" period | "threshold=" number ) { "&" … }
 //! ```
 //!
-//! Read from left to right and by hand, so that every error knows its place. A path that is read is valid: its ids are
+//! Read by hand, so that every error knows its place. A path that is read is valid: its ids are
 //! ids, its periods are positive, each key is known and there once. Where Nexus reads something by accident (numbers as
 //! kinds, any key in the fragment, text between the parentheses that is no `key=value`), this refuses it.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -47,6 +48,16 @@ impl ResourcePath {
     /// The same path with this base representation.
     pub fn with_base(self, base: SamplePeriod) -> ResourcePath {
         ResourcePath { base: Some(base), ..self }
+    }
+
+    /// The same path in another catalog: the one at the end of a link.
+    pub fn with_catalog(self, catalog: CatalogId) -> ResourcePath {
+        ResourcePath { catalog, ..self }
+    }
+
+    /// The same path with this threshold, which has a meaning only for kinds that are gated.
+    pub fn with_threshold(self, threshold: Threshold) -> ResourcePath {
+        ResourcePath { threshold: Some(threshold).filter(|_| self.kind().is_gated()), ..self }
     }
 
     /// The same path with these arguments.
@@ -129,7 +140,8 @@ impl FromStr for ResourcePath {
 
 serde_as_text!(ResourcePath);
 
-/// Arguments of a path, in the order they were written; no key twice.
+/// Arguments of a path, in the order they were written; no key twice. The order tells paths apart, though it means
+/// nothing to what is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Arguments(Vec<(ParameterKey, String)>);
 
@@ -142,6 +154,14 @@ impl Arguments {
     /// Keys and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ParameterKey, &str)> {
         self.0.iter().map(|(key, value)| (key, value.as_str()))
+    }
+
+    /// Reads arguments as they stand between the parentheses: `k=v,k=v`.
+    ///
+    /// # Errors
+    /// As for a path; positions are those in `text`.
+    pub fn parse(text: &str) -> Result<Arguments, PathError> {
+        Parser { text }.arguments(0, text.len())
     }
 
     /// The value of a key.
@@ -220,6 +240,18 @@ pub enum PathProblem {
     Period(PeriodError),
     /// A kind that there is not.
     Kind(UnknownKind),
+    /// A part with nothing in it.
+    Empty {
+        /// What should be there.
+        what: &'static str,
+    },
+    /// A character that is not allowed where it is.
+    Character {
+        /// The character.
+        found: char,
+        /// Where it must not be.
+        place: &'static str,
+    },
     /// A `(` that is not closed at the end.
     NotClosed,
     /// Text behind the `)` that is no fragment.
@@ -230,6 +262,8 @@ pub enum PathProblem {
     DuplicateKey(String),
     /// A key in the fragment that there is not, or no key at all.
     FragmentKey(String),
+    /// A key in the fragment without a value.
+    NoValue(&'static str),
     /// A threshold that is no number from 0 to 1.
     Threshold(String),
     /// A threshold for a kind that has no use for it.
@@ -240,7 +274,7 @@ pub enum PathProblem {
 const FRAGMENT_KEYS: [&str; 2] = ["base", "threshold"];
 
 impl PathError {
-    /// The text that was to be read.
+    /// The text that was to be read, or as much of it as a path can have.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -269,22 +303,27 @@ impl fmt::Display for PathError {
             }
             PathProblem::TooFewParts => write!(
                 f,
-                "something is missing at position {at}: a resource path has a catalog, a resource and a sample \
+                "something is missing before position {at}: a resource path has a catalog, a resource and a sample \
                  period, like `/plant/met_mast/T1/10_min_mean`"
             ),
+            PathProblem::Empty { what } => write!(f, "{what} is missing at position {at}"),
+            PathProblem::Character { found, place } => {
+                write!(f, "the character {found:?} at position {at} is not allowed in {place}")
+            }
+            PathProblem::NoValue(key) => {
+                let example = if *key == "base" { "base=1_s" } else { "threshold=0.5" };
+                write!(f, "`{key}` at position {at} has no value; write `{example}`")
+            }
             PathProblem::TooLong(len) => {
                 write!(f, "the path has {len} bytes; at most {LONGEST_PATH} are allowed")
             }
             PathProblem::Id(IdError::Character { what, found, first, .. }) => {
-                let rule = if *first {
-                    "a name begins with a letter or `_`"
-                } else {
-                    "allowed: letters, digits, `_`"
-                };
+                let rule =
+                    if *first { "a name begins with a-z, A-Z or `_`" } else { "allowed: a-z, A-Z, 0-9, `_`" };
                 write!(f, "{found:?} at position {at} is not allowed in a {what}; {rule}")
             }
             PathProblem::Id(IdError::Empty { what, .. }) => {
-                write!(f, "the {what} at position {at} is empty; allowed: letters, digits, `_`")
+                write!(f, "the {what} at position {at} is empty; allowed: a-z, A-Z, 0-9, `_`")
             }
             PathProblem::Id(error) => write!(f, "{error} (position {at})"),
             PathProblem::NoPeriod(found) => write!(
@@ -293,7 +332,7 @@ impl fmt::Display for PathError {
                  min, h, d) and a kind, like `1_s` or `10_min_mean`",
                 Quoted(found)
             ),
-            PathProblem::Period(error) => write!(f, "at position {at}: {error}"),
+            PathProblem::Period(error) => write!(f, "{error} (position {at})"),
             PathProblem::Kind(error) => {
                 let suggestion = error.suggestion();
                 write!(
@@ -338,7 +377,7 @@ impl fmt::Display for PathError {
             PathProblem::IdleThreshold(kind) => write!(
                 f,
                 "the threshold at position {at} has no meaning for the kind `{kind}`; allowed for: {}",
-                list(Kind::ALL.into_iter().filter(|kind| kind.is_aggregation()))
+                list(Kind::ALL.into_iter().filter(|kind| kind.is_gated()))
             ),
         }
     }
@@ -372,7 +411,7 @@ impl<'a> Parser<'a> {
         let (rest, _) = head.rsplit_once('/').ok_or_else(too_few)?;
         let (catalog, _) = rest.rsplit_once('/').ok_or_else(too_few)?;
         if catalog.is_empty() {
-            return Err(self.error(0, PathProblem::TooFewParts));
+            return Err(too_few());
         }
         // From the end, where most slips are: without its period, the rest of a path is taken for something else.
         let representation = self.representation(rest.len() + 1, head_end)?;
@@ -382,7 +421,7 @@ impl<'a> Parser<'a> {
             rest[resource_begin..].parse().map_err(|error| self.id_error(resource_begin, error))?;
 
         let (arguments, fragment_begin) = match text[head_end..].starts_with('(') {
-            true => self.arguments(head_end)?,
+            true => self.parenthesised(head_end)?,
             false => (Arguments::default(), head_end),
         };
         let mut path = ResourcePath::new(catalog_id, resource, representation).with_arguments(arguments);
@@ -400,56 +439,84 @@ impl<'a> Parser<'a> {
     /// `10_min_mean`, which is all of the text from `begin` to `end`.
     fn representation(&self, begin: usize, end: usize) -> Result<RepresentationId, PathError> {
         let text = &self.text[begin..end];
+        if text.is_empty() {
+            return Err(self.error(begin, PathProblem::Empty { what: "the sample period" }));
+        }
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         if digits == 0 || text.as_bytes().get(digits) != Some(&b'_') {
             return Err(self.error(begin, PathProblem::NoPeriod(text.to_owned())));
         }
         let unit_begin = digits + 1;
         let unit_end = text[unit_begin..].find('_').map_or(text.len(), |length| unit_begin + length);
-        let period = text[..unit_end].parse().map_err(|error| {
-            let at =
-                if matches!(error, PeriodError::UnknownUnit { .. }) { begin + unit_begin } else { begin };
-            self.error(at, PathProblem::Period(error))
-        })?;
+        let period = self.period(begin, begin + unit_end)?;
         if unit_end == text.len() {
             return Ok(RepresentationId { period, kind: Kind::Original });
         }
         let kind_begin = unit_end + 1;
+        if kind_begin == text.len() {
+            return Err(self.error(end, PathProblem::Empty { what: "the kind" }));
+        }
         let kind = text[kind_begin..].parse();
         let kind = kind.map_err(|error| self.error(begin + kind_begin, PathProblem::Kind(error)))?;
         Ok(RepresentationId { period, kind })
     }
 
-    /// The arguments whose `(` is at `open`, and where they end.
-    fn arguments(&self, open: usize) -> Result<(Arguments, usize), PathError> {
-        let close = self.text.rfind(')').ok_or_else(|| self.error(open, PathProblem::NotClosed))?;
+    /// A period, which is all of the text from `begin` to `end`.
+    fn period(&self, begin: usize, end: usize) -> Result<SamplePeriod, PathError> {
+        let text = &self.text[begin..end];
+        text.parse().map_err(|error| {
+            let unit = text.find('_').map_or(0, |underscore| underscore + 1);
+            let at = if matches!(error, PeriodError::UnknownUnit { .. }) { begin + unit } else { begin };
+            self.error(at, PathProblem::Period(error))
+        })
+    }
+
+    /// The arguments whose `(` is at `open`, and where they end: at the first `)`, as no value has one.
+    fn parenthesised(&self, open: usize) -> Result<(Arguments, usize), PathError> {
+        let length = self.text[open..].find(')').ok_or_else(|| self.error(open, PathProblem::NotClosed))?;
+        let close = open + length;
+        let arguments = self.arguments(open + 1, close)?;
         let behind = &self.text[close + 1..];
         if !behind.is_empty() && !behind.starts_with('#') {
             return Err(self.error(close + 1, PathProblem::BehindArguments(behind.to_owned())));
         }
-        let inside = &self.text[open + 1..close];
-        let mut arguments = Vec::new();
+        Ok((arguments, close + 1))
+    }
+
+    /// Arguments, which are all of the text from `begin` to `end`.
+    fn arguments(&self, begin: usize, end: usize) -> Result<Arguments, PathError> {
+        let inside = &self.text[begin..end];
+        let mut arguments: Vec<(ParameterKey, String)> = Vec::new();
         if inside.trim().is_empty() {
-            return Ok((Arguments(arguments), close + 1));
+            return Ok(Arguments(arguments));
         }
-        let mut begin = open + 1;
+        let mut seen = HashSet::new();
+        let mut begin = begin;
         for argument in inside.split(',') {
-            let wrong = || self.error(begin, PathProblem::Argument(argument.to_owned()));
-            let (key, value) = argument.split_once('=').ok_or_else(wrong)?;
+            let (key, value) = argument
+                .split_once('=')
+                .ok_or_else(|| self.error(begin, PathProblem::Argument(argument.to_owned())))?;
             let key_begin = begin + key.len() - key.trim_start().len();
+            let value_begin = begin + key.len() + 1;
             let key: ParameterKey = key.trim().parse().map_err(|error| self.id_error(key_begin, error))?;
+            // Values become headers, file names and lines of logs.
+            let bad = |character: &char| character.is_control() || *character == ')';
+            if let Some((at, found)) = value.char_indices().find(|(_, character)| bad(character)) {
+                let place = "the value of an argument";
+                return Err(self.error(value_begin + at, PathProblem::Character { found, place }));
+            }
             // Blanks behind a value belong to it, those in front do not.
             let value = value.trim_start();
-            if value.is_empty() || value.contains(')') {
-                return Err(wrong());
+            if value.is_empty() {
+                return Err(self.error(value_begin, PathProblem::Empty { what: "the value of an argument" }));
             }
-            if arguments.iter().any(|(other, _)| *other == key) {
+            if !seen.insert(key.clone()) {
                 return Err(self.error(key_begin, PathProblem::DuplicateKey(key.to_string())));
             }
             arguments.push((key, value.to_owned()));
             begin += argument.len() + 1;
         }
-        Ok((Arguments(arguments), close + 1))
+        Ok(Arguments(arguments))
     }
 
     /// The fragment behind the `#`.
@@ -459,13 +526,27 @@ impl<'a> Parser<'a> {
             let (key, value) = match entry.split_once('=') {
                 Some((key, value)) if FRAGMENT_KEYS.contains(&key) => (key, value),
                 Some((key, _)) => return Err(self.error(begin, PathProblem::FragmentKey(key.to_owned()))),
-                None => return Err(self.error(begin, PathProblem::FragmentKey(entry.to_owned()))),
+                None => {
+                    let problem = match FRAGMENT_KEYS.into_iter().find(|key| *key == entry) {
+                        Some(key) => PathProblem::NoValue(key),
+                        None if entry.is_empty() => {
+                            PathProblem::Empty { what: "`base=…` or `threshold=…`" }
+                        }
+                        None => PathProblem::FragmentKey(entry.to_owned()),
+                    };
+                    return Err(self.error(begin, problem));
+                }
             };
+            // A value has neither: what follows one of them was meant to be the next entry.
+            if let Some((at, found)) = value.char_indices().find(|(_, found)| matches!(found, '#' | ',')) {
+                let place = "a value of the fragment; entries are joined by `&`";
+                let at = begin + key.len() + 1 + at;
+                return Err(self.error(at, PathProblem::Character { found, place }));
+            }
             let value_begin = begin + key.len() + 1;
             let duplicate = || self.error(begin, PathProblem::DuplicateKey(key.to_owned()));
             if key == "base" {
-                let base = value.parse();
-                let base = base.map_err(|error| self.error(value_begin, PathProblem::Period(error)))?;
+                let base = self.period(value_begin, value_begin + value.len())?;
                 if path.base.replace(base).is_some() {
                     return Err(duplicate());
                 }
@@ -475,7 +556,7 @@ impl<'a> Parser<'a> {
                 if path.threshold.replace(threshold.ok_or_else(wrong)?).is_some() {
                     return Err(duplicate());
                 }
-                if !path.kind().is_aggregation() {
+                if !path.kind().is_gated() {
                     return Err(self.error(begin, PathProblem::IdleThreshold(path.kind())));
                 }
             }
@@ -559,6 +640,11 @@ mod tests {
             ("/a/b/1_s_mean (a=1)", 9),
             ("/a/b/T1/10_min_MEAN", 15),
             ("/a/b/T1/10_min_mean_", 15),
+            ("/a/b/T1/10_min_", 15),
+            ("/a/b/T1/1_s_mean#base=1_S", 24),
+            ("/a/b/T1/1_s_mean#base=1_s#threshold=1", 25),
+            ("/a/b/T1/1_h_mean(k=a\u{1b}[31m)", 20),
+            ("/a/b/T1/1_h_count#threshold=0.5", 18),
             ("/a/b/T1/1_S", 10),
             ("/a/b/T1/1_w", 10),
             ("/a/b/T1/1_month_mean", 10),
@@ -571,7 +657,7 @@ mod tests {
             ("/a/b/T1/0_s_mean", 8),
             ("/a/b/c/T1/1_s#foo=100_ms", 14),
             ("/a/b/T 1/1_s", 6),
-            ("/T1/1_s", 0),
+            ("/T1/1_s", 7),
             ("/a//1_s", 3),
             ("/a/b/T1/10_min_20", 15),
             ("/a/b/T1/1_s\n", 10),
@@ -583,7 +669,12 @@ mod tests {
         ] {
             let error = text.parse::<ResourcePath>().unwrap_err();
             assert_eq!(error.position(), at, "{error}");
-            assert!(error.to_string().contains(&at.to_string()), "{error}");
+            let said = error.to_string().rsplit("position ").next().and_then(|rest| {
+                rest.split(|character: char| !character.is_ascii_digit())
+                    .next()
+                    .and_then(|digits| digits.parse().ok())
+            });
+            assert_eq!(said, Some(at), "{error}");
         }
     }
 
@@ -603,11 +694,11 @@ mod tests {
         );
         assert_eq!(
             message("/a/b/T1/1_S"),
-            "`/a/b/T1/1_S`: at position 10: unknown unit `S`, did you mean `s`? allowed: ns, us, ms, s, min, h, d"
+            "`/a/b/T1/1_S`: unknown unit `S`, did you mean `s`? allowed: ns, us, ms, s, min, h, d (position 10)"
         );
         assert_eq!(
             message("/a/b-c/T1/1_s"),
-            "`/a/b-c/T1/1_s`: '-' at position 4 is not allowed in a catalog id; allowed: letters, digits, `_`"
+            "`/a/b-c/T1/1_s`: '-' at position 4 is not allowed in a catalog id; allowed: a-z, A-Z, 0-9, `_`"
         );
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
-use crate::text::{DidYouMean, Quoted, list, serde_as_text, suggest};
+use crate::text::{DidYouMean, Quoted, list, serde_as_text};
 use crate::{Tick, TimeRange, TimeRangeError};
 
 /// A unit of time in unit strings.
@@ -118,6 +118,20 @@ impl SamplePeriod {
         }
     }
 
+    /// Reads a period as people write it: `10 min`, `10min`, `10_MIN`, blanks around it.
+    ///
+    /// # Errors
+    /// As for a unit string.
+    pub fn parse_lenient(text: &str) -> Result<SamplePeriod, PeriodError> {
+        let text = text.trim();
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let unit = text[digits..].trim_start_matches([' ', '_']).to_lowercase();
+        format!("{}_{unit}", &text[..digits]).parse().map_err(|error| match error {
+            PeriodError::Shape { .. } => PeriodError::Shape { text: text.to_owned() },
+            other => other,
+        })
+    }
+
     /// Ticks of 100 ns, always positive.
     pub const fn ticks(self) -> i64 {
         self.0.get()
@@ -128,7 +142,7 @@ impl SamplePeriod {
         self.ticks() % other.ticks() == 0
     }
 
-    /// Whether a bucket of this length begins at `tick`.
+    /// Whether a bucket of this length begins at `tick`: whether it is a multiple of the period, counted from tick 0.
     pub const fn divides(self, tick: Tick) -> bool {
         tick.ticks() % self.ticks() == 0
     }
@@ -242,15 +256,15 @@ fn units() -> String {
 }
 
 fn suggest_unit(unit: &str) -> Option<&'static str> {
+    // Units are too short for slips: what helps are the other names they go by.
     match unit.to_lowercase().as_str() {
-        "sec" | "second" | "seconds" => Some("s"),
-        "m" | "mins" | "minute" | "minutes" => Some("min"),
-        "hour" | "hours" | "hr" => Some("h"),
+        _ if unit == "M" => None,
+        "sec" | "secs" | "second" | "seconds" => Some("s"),
+        "m" | "mn" | "mins" | "minute" | "minutes" => Some("min"),
+        "hr" | "hrs" | "hour" | "hours" => Some("h"),
         "day" | "days" => Some("d"),
         "µs" | "μs" => Some("us"),
-        other => {
-            suggest(other, TimeUnit::ALL.map(TimeUnit::symbol)).filter(|symbol| symbol.len() == other.len())
-        }
+        other => TimeUnit::ALL.map(TimeUnit::symbol).into_iter().find(|symbol| *symbol == other),
     }
 }
 
@@ -308,6 +322,17 @@ mod tests {
         }
     }
 
+    /// Reference 1.3, "parsing (UI only)".
+    #[test]
+    fn people_write_periods_in_many_ways() {
+        for text in ["10 min", "10min", "10_MIN", "  10 __ Min ", "10_min"] {
+            assert_eq!(SamplePeriod::parse_lenient(text), Ok(period("10_min")), "{text}");
+        }
+        for text in ["", "min", "10", "10 x", "-1 s", "1.5 s"] {
+            assert!(SamplePeriod::parse_lenient(text).is_err(), "{text}");
+        }
+    }
+
     #[test]
     fn what_is_no_period_is_refused() {
         for text in
@@ -336,6 +361,9 @@ mod tests {
             message("1_mins"),
             "unknown unit `mins`, did you mean `min`? allowed: ns, us, ms, s, min, h, d"
         );
+        for text in ["1_w", "1_M", "1_y", "1_x", "1_hs"] {
+            assert!(!message(text).contains("did you mean"), "{text}");
+        }
         assert_eq!(message("1_month"), "unknown unit `month`; allowed: ns, us, ms, s, min, h, d");
     }
 
@@ -352,7 +380,7 @@ mod tests {
         let tick = |text: &str| text.parse::<Tick>().unwrap();
         let period = period("130_ms");
         assert!(!period.divides(tick("2020-01-01T00:00:00.000")));
-        assert_eq!(period.floor(tick("2020-01-01")).to_string(), "2019-12-31T23:59:59.92Z");
+        assert_eq!(period.floor(tick("2020-01-01")).to_string(), "2019-12-31T23:59:59.9200000Z");
         assert!(period.divides(tick("2020-01-01T00:00:00.050")));
         assert!(period.divides(tick("2020-01-02T00:00")));
     }

@@ -24,7 +24,8 @@ macro_rules! values {
                 match self { $(Values::$variant(values) => values.len()),* }
             }
 
-            /// Value `index` as `f64`, NaN where a float is missing; `None` beyond the end.
+            /// Value `index` as `f64`, NaN where a float is missing; `None` beyond the end. Integers beyond 2⁵³ are
+            /// rounded.
             pub fn get(&self, index: usize) -> Option<f64> {
                 match self { $(Values::$variant(values) => values.get(index).map(|&value| value as f64)),* }
             }
@@ -76,7 +77,7 @@ impl Samples {
     /// Samples from `start` on, all valid but for NaN.
     ///
     /// # Errors
-    /// `start` is no multiple of the period, or the last slot ends after the year 9999.
+    /// `start` is no multiple of the period, or the last slot ends after the last tick.
     pub fn new(start: Tick, period: SamplePeriod, values: Values) -> Result<Samples, SamplesError> {
         if !period.divides(start) {
             return Err(SamplesError::StartOffGrid { start, period });
@@ -158,7 +159,7 @@ pub enum SamplesError {
         period: SamplePeriod,
     },
     /// Too many samples.
-    #[error("{len} samples of {period} from {start} on reach beyond the year 9999")]
+    #[error("{len} samples of {period} from {start} on reach beyond {}", Tick::MAX)]
     BeyondLastYear {
         /// Where the samples start.
         start: Tick,

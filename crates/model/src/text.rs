@@ -15,10 +15,11 @@ impl fmt::Display for Quoted<'_> {
             if index == LONGEST_SHOWN {
                 return f.write_str("…`");
             }
-            if character.is_control() {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                write!(f, "{character}")?;
+            match character {
+                '`' => f.write_str("\\`")?,
+                '\'' | '"' | '\\' => write!(f, "{character}")?,
+                // Control and format characters and other white space than the blank become visible.
+                _ => write!(f, "{}", character.escape_debug())?,
             }
         }
         f.write_str("`")
@@ -27,14 +28,20 @@ impl fmt::Display for Quoted<'_> {
 
 /// The allowed word that `found` is most likely a slip of, if there is one.
 pub(crate) fn suggest<'a>(found: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // A quarter of the word may be wrong, and at least one letter: more is no slip but another word.
-    let most = (found.chars().take(64).count() / 4).max(1);
-    if found.len() > 64 {
+    let found = found.to_lowercase();
+    let length = found.chars().count();
+    // A quarter of the word may be wrong: more is no slip but another word. One or two letters must all be right.
+    let most = match length {
+        0..=2 => 0,
+        _ => (length / 4).max(1),
+    };
+    if length > 64 {
         return None;
     }
     allowed
         .into_iter()
-        .map(|word| (strsim::osa_distance(&found.to_lowercase(), &word.to_lowercase()), word))
+        .filter(|word| word.chars().count().abs_diff(length) <= most)
+        .map(|word| (strsim::osa_distance(&found, &word.to_lowercase()), word))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
@@ -97,12 +104,15 @@ mod tests {
         assert_eq!(suggest("maen", kinds), Some("mean"));
         assert_eq!(suggest("MEAN", kinds), Some("mean"));
         assert_eq!(suggest("average", kinds), None);
+        assert_eq!(suggest("x", ["s", "E"]), None);
+        assert_eq!(suggest("S", ["s", "E"]), Some("s"));
         assert_eq!(suggest(&"m".repeat(10_000), kinds), None);
     }
 
     #[test]
     fn shown_input_is_short_and_harmless() {
         assert_eq!(Quoted("a\n\u{1b}[1m").to_string(), "`a\\n\\u{1b}[1m`");
+        assert_eq!(Quoted("mean\u{200b}`'ä").to_string(), "`mean\\u{200b}\\`'ä`");
         assert_eq!(Quoted(&"x".repeat(1000)).to_string().chars().count(), LONGEST_SHOWN + 3);
         assert_eq!(list(0..2), "0, 1");
         assert!(list(0..100).ends_with("29, … and 70 more"));

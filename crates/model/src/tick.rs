@@ -20,7 +20,7 @@ use crate::text::{Quoted, serde_as_text};
 ///
 /// let tick: Tick = "2020-01-01T00:00:00.5Z".parse()?;
 /// assert_eq!(tick.ticks(), 637_134_336_005_000_000);
-/// assert_eq!(tick.to_string(), "2020-01-01T00:00:00.5Z");
+/// assert_eq!(tick.to_string(), "2020-01-01T00:00:00.5000000Z");
 /// assert_eq!("2020-01-01T01:00:00.5+01:00".parse::<Tick>()?, tick);
 /// # Ok::<(), sheaf_model::TickError>(())
 /// ```
@@ -70,16 +70,25 @@ impl Tick {
     }
 }
 
+/// The longest text that is read as a time, in bytes.
+const LONGEST_TEXT: usize = 64;
+
+/// The largest offset from UTC that ISO 8601 implementations agree on, in seconds.
+const LARGEST_OFFSET_S: i32 = 18 * 3600;
+
 fn unix_epoch() -> DateTime {
     date(1970, 1, 1).at(0, 0, 0, 0)
 }
 
-/// ISO 8601 in UTC, with as many digits of the second as needed: `2020-01-01T00:00:00.5Z`.
+/// ISO 8601 in UTC, with no fraction of the second or all seven digits of it: `2020-01-01T00:00:00.5000000Z`. Other
+/// numbers of digits are misread by some clients, six of them in silence.
 impl fmt::Display for Tick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.civil() {
-            Some(civil) => write!(f, "{civil}Z"),
-            None => write!(f, "tick {}", self.0),
+            Some(civil) if self.0 % Tick::PER_SECOND == 0 => write!(f, "{civil}Z"),
+            Some(civil) => write!(f, "{civil:.7}Z"),
+            // A tick lies in the years 1 to 9999, and so does its civil time.
+            None => Err(fmt::Error),
         }
     }
 }
@@ -89,27 +98,47 @@ impl FromStr for Tick {
     type Err = TickError;
 
     fn from_str(text: &str) -> Result<Tick, TickError> {
-        let invalid = |reason: String| TickError::Invalid { text: text.to_owned(), reason };
-        let pieces = Pieces::parse(text).map_err(|error| invalid(error.to_string()))?;
-        if pieces.time_zone_annotation().is_some() {
-            return Err(invalid("a time zone in brackets is not allowed here; write the offset".to_owned()));
+        let invalid = |reason: &str| TickError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
+        if text.len() > LONGEST_TEXT {
+            return Err(invalid("it is too long"));
         }
+        if text.contains('[') {
+            return Err(invalid(
+                "brackets are not allowed; write the offset of the time zone, like `+01:00`",
+            ));
+        }
+        let pieces = Pieces::parse(text).map_err(|_| {
+            let plus = text
+                .rsplit_once(' ')
+                .is_some_and(|(time, offset)| time.contains('T') && offset.contains(':'));
+            invalid(if plus {
+                "the blank should probably be a `+`, which a URL writes as `%2B`"
+            } else {
+                "write year-month-day, then `T` and hour:minute:second, then `Z` or an offset like `+01:00`"
+            })
+        })?;
         // A second 60 is read as 59 by the parser; a wrong time is worse than none.
-        if text.split_once(['T', 't', ' ']).is_some_and(|(_, time)| has_second_60(time)) {
-            return Err(invalid("leap seconds can't be represented".to_owned()));
+        let time_text = text.split_once(['T', 't', ' ']).map_or("", |(_, time)| time);
+        if has_second_60(time_text) {
+            return Err(invalid("leap seconds can't be represented"));
+        }
+        // So is an offset with a fraction of a second.
+        if time_text.rsplit_once(['+', '-']).is_some_and(|(_, offset)| offset.contains(['.', ','])) {
+            return Err(invalid("an offset has hours and minutes"));
         }
         let time = pieces.time().unwrap_or_default();
         if time.subsec_nanosecond() % Tick::NANOSECONDS as i32 != 0 {
-            return Err(invalid(
-                "times are multiples of 100 ns, so at most 7 digits of the second".to_owned(),
-            ));
+            return Err(invalid("times are multiples of 100 ns, so the second has at most 7 digits"));
         }
         let offset = pieces.to_numeric_offset().map_or(0, jiff::tz::Offset::seconds);
+        if offset % 60 != 0 || offset.abs() > LARGEST_OFFSET_S {
+            return Err(invalid("an offset has hours and minutes, at most 18:00"));
+        }
         let since_epoch = pieces.date().to_datetime(time).duration_since(unix_epoch());
         // Years of four digits: all of this is far from the limits of an i64.
         let ticks = (since_epoch.as_secs() - i64::from(offset)) * Tick::PER_SECOND
             + i64::from(since_epoch.subsec_nanos()) / Tick::NANOSECONDS;
-        let range = || invalid(format!("times range from {} to {}", Tick::MIN, Tick::MAX));
+        let range = || invalid("times range from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.9999999Z");
         Tick::UNIX_EPOCH.checked_add(ticks).ok_or_else(range)
     }
 }
@@ -163,6 +192,15 @@ mod tests {
         assert_eq!(parse("0004-02-29").ticks() % (86_400 * Tick::PER_SECOND), 0);
     }
 
+    /// Reference 7.4: no fraction, three digits or seven.
+    #[test]
+    fn clients_can_read_what_is_written() {
+        for (ticks, text) in [(0, ""), (1, ".0000001"), (1_234_560, ".1234560"), (5_000_000, ".5000000")] {
+            let tick = Tick::UNIX_EPOCH.checked_add(ticks).unwrap();
+            assert_eq!(tick.to_string(), format!("1970-01-01T00:00:00{text}Z"));
+        }
+    }
+
     #[test]
     fn what_is_no_time_is_refused() {
         for text in [
@@ -186,10 +224,21 @@ mod tests {
             "12020-01-01",
             "2020-13-01",
             "2020-01-01T00:00:00Zjunk",
+            "2020-01-01T00:00:00+01:00:30.5",
+            "2020-01-01T00:00:00+01:00:30",
+            "2020-01-01T00:00:00+25:59",
+            "2020-01-01[u-ca=hebrew]",
+            "2020-01-01T00:00:00 01:00",
+            "1577836800",
+            "2020-001",
         ] {
             let error = text.parse::<Tick>().unwrap_err();
             assert!(matches!(error, TickError::Invalid { .. }), "{text}: {error}");
         }
+        let long = format!("2020-01-01T00:00:00Z{}", "x".repeat(1 << 20)).parse::<Tick>().unwrap_err();
+        assert!(long.to_string().len() < 1000);
+        let plus = "2020-01-01T00:00:00 01:00".parse::<Tick>().unwrap_err().to_string();
+        assert!(plus.ends_with("the blank should probably be a `+`, which a URL writes as `%2B`"), "{plus}");
         assert!(Tick::new(-1).is_err());
         assert!(Tick::new(Tick::MAX.ticks() + 1).is_err());
         assert_eq!(Tick::MAX.checked_add(1), None);

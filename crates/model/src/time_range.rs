@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::{SamplePeriod, Tick};
 
-/// The time from `begin`, included, to `end`, excluded. Never empty.
+/// The time from `begin`, included, to `end`, excluded. Never empty. As both are [`Tick`]s, a range ends before the last
+/// 100 ns of the year 9999; so do all slots and buckets that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "RawTimeRange")]
 pub struct TimeRange {
@@ -50,6 +51,11 @@ impl TimeRange {
         self.begin <= tick && tick < self.end
     }
 
+    /// From the earlier begin to the later end.
+    pub fn hull(self, other: TimeRange) -> TimeRange {
+        TimeRange { begin: self.begin.min(other.begin), end: self.end.max(other.end) }
+    }
+
     /// What the ranges have in common.
     pub fn intersection(self, other: TimeRange) -> Option<TimeRange> {
         TimeRange::new(self.begin.max(other.begin), self.end.min(other.end)).ok()
@@ -89,8 +95,8 @@ pub enum TimeRangeError {
         /// The first moment not asked for.
         end: Tick,
     },
-    /// The bucket that holds the end is not over in the year 9999.
-    #[error("the bucket of {period} that ends at or after {end} reaches beyond the year 9999")]
+    /// The bucket that holds the end is not over by the last tick.
+    #[error("the bucket of {period} that ends at or after {end} reaches beyond {}", Tick::MAX)]
     BeyondLastYear {
         /// The end asked for.
         end: Tick,
@@ -112,6 +118,8 @@ mod tests {
         let day = range("2020-01-01", "2020-01-02").unwrap();
         assert!(day.contains(day.begin()) && !day.contains(day.end()));
         assert_eq!(day.count("10_min".parse().unwrap()), 144);
+        let january = range("2020-01-01", "2020-02-01").unwrap();
+        assert_eq!(day.hull(range("2020-01-31", "2020-02-01").unwrap()), january);
         assert_eq!(day.to_string(), "[2020-01-01T00:00:00Z, 2020-01-02T00:00:00Z)");
         assert_eq!(day.intersection(range("2020-01-02", "2020-01-03").unwrap()), None);
         let error = range("2020-01-01", "2020-01-01").unwrap_err();

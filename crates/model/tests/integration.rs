@@ -30,7 +30,7 @@ prop_compose! {
         resource in name(),
         period in period(),
         kind in proptest::sample::select(Kind::ALL.to_vec()),
-        arguments in proptest::collection::btree_map(name(), "[^,)\\s][^,)]{0,8}", 0..3),
+        arguments in proptest::collection::btree_map(name(), "[^,)\\s\\p{C}][^,)\\p{C}]{0,8}", 0..3),
         base in proptest::option::of(period()),
         threshold in proptest::option::of(0.0..=1.0),
     ) -> String {
@@ -39,7 +39,7 @@ prop_compose! {
             let arguments: Vec<_> = arguments.iter().map(|(key, value)| format!("{key}={value}")).collect();
             text += &format!("({})", arguments.join(","));
         }
-        let threshold = threshold.filter(|_| kind.is_aggregation());
+        let threshold = threshold.filter(|_| kind.is_gated());
         let fragment = [base.map(|base| format!("base={base}")), threshold.map(|share| format!("threshold={share}"))];
         let fragment: Vec<_> = fragment.into_iter().flatten().collect();
         if !fragment.is_empty() {
@@ -112,7 +112,13 @@ proptest! {
     }
 }
 
-#[test]
-fn arguments_without_a_path_are_empty() {
-    assert!(Arguments::default().is_empty());
+proptest! {
+    #[test]
+    fn arguments_read_back(text in "( {0,2}[a-z]{1,3} {0,2}= {0,2}[^,)\\p{C}]{1,12}){0,1}") {
+        if let Ok(arguments) = Arguments::parse(&text) {
+            let written = arguments.to_string();
+            let inside = written.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+            prop_assert_eq!(Arguments::parse(inside).unwrap(), arguments);
+        }
+    }
 }

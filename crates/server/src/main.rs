@@ -37,7 +37,8 @@ fn main() -> ExitCode {
         // Whoever reads has had enough, like `head`.
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sheaf: {error}");
+            // There is nobody to tell if this fails.
+            let _ = writeln!(io::stderr(), "sheaf: {error}");
             ExitCode::FAILURE
         }
     }

@@ -43,7 +43,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
                     writeln!(out, "{}", json!({"path": text, "error": error, "position": position}))?;
                 } else {
                     out.flush()?;
-                    eprintln!("sheaf: {error}");
+                    // There is nobody to tell if this fails.
+                    let _ = writeln!(std::io::stderr(), "sheaf: {error}");
                 }
             }
         }
@@ -51,9 +52,10 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     Ok(code)
 }
 
-/// A path with a base says enough to be checked; the data type is not known here, so an integer is assumed.
+/// A path with a base says enough to be checked, unless it is an original, whose base has no meaning. The data type is
+/// not known here, so an integer is assumed.
 fn check_base(path: &ResourcePath) -> Result<(), legality::Illegal> {
-    let Some(base) = path.base() else { return Ok(()) };
+    let Some(base) = path.base().filter(|_| path.kind() != Kind::Original) else { return Ok(()) };
     legality::check_base(path.representation(), base, DataType::Int64)
 }
 
