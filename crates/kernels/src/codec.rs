@@ -20,7 +20,8 @@
 //! | edges | n u64, first: time i64, value f64, last: time i64, value f64 |
 //! | quantiles | shift u8, entries u32, then for each the distance to the key before and the count, both LEB128 |
 //!
-//! Floats keep their bits, NaN included. There is no checksum: whoever stores the bytes has one over key and value.
+//! Floats keep their bits; NaN has one form, so that the same samples give the same bytes on every machine. There is no
+//! checksum: whoever stores the bytes has one over key and value.
 //! Reading never panics and never allocates more than the input justifies; what no state could have written is refused.
 
 use std::fmt;
@@ -212,7 +213,9 @@ impl Input<'_> {
     }
 
     fn f64(&mut self) -> Result<f64, CodecError> {
-        self.array().map(f64::from_le_bytes)
+        let value = self.array().map(f64::from_le_bytes)?;
+        self.check(value.to_bits() == canonical(value).to_bits(), "NaN")?;
+        Ok(value)
     }
 
     /// LEB128 (DWARF 5, 7.6), at most ten bytes, none of them idle.
@@ -238,6 +241,15 @@ impl Input<'_> {
     }
 }
 
+/// The same number; of all NaN the one. Which of them arithmetic makes depends on the machine.
+fn canonical(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
+}
+
+fn write_f64(value: f64, out: &mut Vec<u8>) {
+    out.extend(canonical(value).to_le_bytes());
+}
+
 fn write_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -252,7 +264,7 @@ impl Encode for Sums {
     fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.n.to_le_bytes());
         for field in [self.sum, self.sum_low, self.mean] {
-            out.extend(field.to_le_bytes());
+            write_f64(field, out);
         }
     }
 
@@ -270,7 +282,7 @@ impl Encode for Moments {
     fn write(&self, out: &mut Vec<u8>) {
         self.sums.write(out);
         for field in [self.m2, self.min, self.max] {
-            out.extend(field.to_le_bytes());
+            write_f64(field, out);
         }
     }
 
@@ -338,7 +350,7 @@ impl Encode for Edges {
         out.extend(self.n.to_le_bytes());
         for edge in [self.first, self.last] {
             out.extend(edge.time.to_le_bytes());
-            out.extend(edge.value.to_le_bytes());
+            write_f64(edge.value, out);
         }
     }
 

@@ -160,7 +160,9 @@ pub fn finish<S: State>(states: &[S], statistic: Statistic, gate: Gate) -> Resul
             if statistic.is_gated() && !gate.passes(state.valid()) {
                 return Ok(f64::NAN);
             }
-            state.value(statistic).ok_or(not_in_family)
+            // Which NaN arithmetic makes depends on the machine; this one does not.
+            let value = state.value(statistic).ok_or(not_in_family)?;
+            Ok(if value.is_nan() { f64::NAN } else { value })
         })
         .collect()
 }

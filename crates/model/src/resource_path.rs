@@ -325,6 +325,9 @@ impl fmt::Display for PathError {
             PathProblem::Id(IdError::Empty { what, .. }) => {
                 write!(f, "the {what} at position {at} is empty; allowed: a-z, A-Z, 0-9, `_`")
             }
+            PathProblem::Id(IdError::TooLong { what, len, most, .. }) => {
+                write!(f, "the {what} at position {at} has {len} bytes; at most {most} are allowed")
+            }
             PathProblem::Id(error) => write!(f, "{error} (position {at})"),
             PathProblem::NoPeriod(found) => write!(
                 f,
@@ -407,7 +410,10 @@ impl<'a> Parser<'a> {
         }
         let head_end = text.find(['(', '#']).unwrap_or(text.len());
         let head = &text[..head_end];
-        let too_few = || self.error(head_end, PathProblem::TooFewParts);
+        let too_few = || match text[head_end..].chars().next() {
+            Some(found) => self.error(head_end, PathProblem::Character { found, place: "a name" }),
+            None => self.error(head_end, PathProblem::TooFewParts),
+        };
         let (rest, _) = head.rsplit_once('/').ok_or_else(too_few)?;
         let (catalog, _) = rest.rsplit_once('/').ok_or_else(too_few)?;
         if catalog.is_empty() {
@@ -658,6 +664,7 @@ mod tests {
             ("/a/b/c/T1/1_s#foo=100_ms", 14),
             ("/a/b/T 1/1_s", 6),
             ("/T1/1_s", 7),
+            ("/a(b)/T1/1_s", 2),
             ("/a//1_s", 3),
             ("/a/b/T1/10_min_20", 15),
             ("/a/b/T1/1_s\n", 10),
