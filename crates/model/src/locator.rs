@@ -48,9 +48,9 @@ mod tests {
     fn locators_of_the_reference() {
         for (locator, path) in [
             ("A and B/C.ext", "A and B/C.ext"),
-            ("/root/A and B", "/root/A and B"),
-            ("file:///root/A and B/C.ext", "/root/A and B/C.ext"),
-            ("file:///root/A%20and%20B/C.ext", "/root/A and B/C.ext"),
+            ("/srv/A and B", "/srv/A and B"),
+            ("file:///srv/A and B/C.ext", "/srv/A and B/C.ext"),
+            ("file:///srv/A%20and%20B/C.ext", "/srv/A and B/C.ext"),
             ("file:///C:/A and B", "C:/A and B"),
             ("file://localhost/A", "/A"),
             ("FILE:/A", "/A"),
