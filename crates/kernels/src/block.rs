@@ -6,8 +6,8 @@
 //! [`Level`] computes the same bits.
 //!
 //! A block is always `f64`, with NaN for a missing sample. Samples that are `f64` without validity bits are read where
-//! they are; all others are converted one block at a time into a buffer that stays in the L1 cache, so each pass exists
-//! once and not once per data type.
+//! they are, if they fill the lanes; all others are converted one block at a time into a buffer that stays in the L1
+//! cache, so each pass exists once and not once per data type.
 
 use crate::dispatch::Kernel;
 use crate::{Level, Sample, SampleRun};
@@ -29,18 +29,22 @@ const FEW: usize = 32;
 pub(crate) enum Block<'a> {
     /// More than [`FEW`]; the last deal is filled up with NaN.
     Dealt { deals: &'a [Lanes<f64>], len: usize },
-    /// At most [`FEW`], taken in order.
+    /// At most [`FEW`], not dealt out to all lanes.
     Few(&'a [f64]),
 }
 
 impl<'a> Block<'a> {
-    /// The valid samples. For rare cases: the passes below are quicker.
-    pub(crate) fn valid(self) -> impl Iterator<Item = f64> {
-        let samples = match self {
+    /// All samples; NaN where one is missing, and behind the last one.
+    fn samples(self) -> &'a [f64] {
+        match self {
             Block::Dealt { deals, .. } => deals.as_flattened(),
             Block::Few(samples) => samples,
-        };
-        samples.iter().copied().filter(|x| !x.is_nan())
+        }
+    }
+
+    /// The valid samples. For rare cases: the passes below are quicker.
+    pub(crate) fn valid(self) -> impl Iterator<Item = f64> {
+        self.samples().iter().copied().filter(|x| !x.is_nan())
     }
 
     /// How many samples are valid, and what they add up to.
@@ -97,9 +101,10 @@ impl<'a> Block<'a> {
 
     /// `<` sees no difference between the zeros, so which of them a lane kept depends on their order. Where an extreme
     /// is zero, a second look tells whether a zero of the sign that IEEE 754 puts there is among the samples.
-    #[cold]
     fn with_sign_of_zero(self, min: f64, max: f64) -> (f64, f64) {
-        let has_zero = |sign: f64| self.valid().any(|x| x.to_bits() == sign.to_bits());
+        // Without an early end, which would keep this from being vectorised: zeros are common, -0.0 is not.
+        let is = |zero: f64| move |found, x: &f64| found | (x.to_bits() == zero.to_bits());
+        let has_zero = |sign: f64| self.samples().iter().fold(false, is(sign));
         let zero_if = |condition: bool, yes: f64| if condition { yes } else { -yes };
         let min = if min == 0.0 { zero_if(has_zero(-0.0), -0.0) } else { min };
         let max = if max == 0.0 { zero_if(has_zero(0.0), 0.0) } else { max };

@@ -22,12 +22,14 @@
 //!
 //! Floats keep their bits; NaN has one form, so that the same samples give the same bytes on every machine. There is no
 //! checksum: whoever stores the bytes has one over key and value.
-//! Reading never panics and never allocates more than the input justifies; what no state could have written is refused.
+//! Reading never panics and never allocates more than the input justifies; what would break a merge is refused, and so
+//! is a second form of the same states. Whether numbers that belong together fit is not checked.
 
 use std::fmt;
 
+use crate::state::LARGEST_COUNT;
 use crate::state::edges::Edge;
-use crate::state::quantiles::LARGEST_EXACT;
+use crate::state::quantiles::{LARGEST_EXACT, key_range};
 use crate::{Bits, Edges, Family, Moments, Polar, Quantiles, State, Sums};
 
 /// The version that [`encode`] writes. A change of the layout, or of what a field means, raises it.
@@ -38,9 +40,6 @@ const HEADER_LEN: usize = 16;
 
 /// The largest shift that can be needed: 2¹⁶ entries hold all keys of 64 - 48 bits.
 const LARGEST_SHIFT: u32 = 48;
-
-/// More samples than this are not told apart in an `f64`, and no bucket has them; so counts never overflow in a merge.
-const LARGEST_COUNT: u64 = 1 << 53;
 
 /// Bytes that are not states of the wanted family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub enum CodecError {
     },
     /// The input does not begin as states do.
     NotStates,
-    /// Written by a later version of Sheaf.
+    /// A version that this build does not know: that of a later one, most likely.
     UnknownVersion {
         /// The version found.
         version: u8,
@@ -122,7 +121,7 @@ pub fn encode<S: Encode>(states: &[S]) -> Vec<u8> {
     out
 }
 
-/// Reads what [`encode`] wrote, of this or an earlier version.
+/// Reads what [`encode`] wrote.
 ///
 /// # Errors
 /// Anything but whole states of this family.
@@ -392,6 +391,8 @@ impl Encode for Quantiles {
         // Each entry takes two bytes at least.
         let possible = len <= LARGEST_EXACT && len <= (input.bytes.len() - input.offset) / 2;
         input.check(possible, "number of entries")?;
+        // Each bit dropped halves the entries at most, and is dropped only where there were too many.
+        input.check(shift == 0 || len > LARGEST_EXACT / 2, "shift")?;
         let mut entries = Vec::with_capacity(len);
         let (mut before, mut total) = (None, 0_u64);
         for _ in 0..len {
@@ -400,7 +401,7 @@ impl Encode for Quantiles {
                 None => Some(distance),
                 Some(before) => u64::checked_add(before, distance).filter(|key| *key > before),
             };
-            let key = key.filter(|key| *key <= u64::MAX >> shift);
+            let key = key.filter(|key| key_range(shift).contains(key));
             let key = key.ok_or(CodecError::Impossible { field: "key", offset: input.offset })?;
             let count = input.varint()?;
             input.check(count > 0, "count")?;

@@ -99,7 +99,10 @@ fn has_avx2() -> bool {
 #[cfg(target_arch = "x86_64")]
 #[inline]
 fn has_avx512() -> bool {
+    // The compiler takes FMA and F16C for granted with AVX-512; a hypervisor may hide them.
     has_avx2()
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
         && is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")

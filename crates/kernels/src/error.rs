@@ -25,7 +25,7 @@ pub enum Error {
         /// What was given.
         step: i64,
     },
-    /// The last sample of a run would lie beyond what an `i64` of time can hold.
+    /// The last slot of a run would end beyond what an `i64` of time can hold.
     TimeOutOfRange {
         /// Time of the first sample.
         start: i64,

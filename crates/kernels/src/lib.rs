@@ -19,9 +19,9 @@
 //!
 //! Reading order: [`SampleRun`] is what goes in, [`fold()`] puts it into buckets of one [`State`] each, [`coarsen`]
 //! merges them, [`finish`] makes numbers of them, [`encode`]/[`decode`] keep them. [`resample`] is the other way to
-//! another period. [`StateVec`] is the same for a caller that learns type and family at run time.
+//! another period. [`StateVec`] folds, merges and finishes for a caller that learns type and family at run time.
 //!
-//! Everything here is pure: no I/O, no clock, no threads, no dependency. The same input gives the same bits on every
+//! Everything here is pure: no I/O, no clock, no dependency, and no threads but in the module `testing`. The same input gives the same bits on every
 //! [`Level`] of SIMD, and the same plan gives the same bits whatever threads carry it out ([`pieces`]).
 
 mod block;

@@ -24,7 +24,7 @@ use crate::{Error, Sample, SampleRun};
 /// ```
 ///
 /// # Errors
-/// A step of zero or less, or times beyond `i64`.
+/// A step of zero or less, or a last slot that ends beyond `i64`.
 pub fn resample<T: Sample>(
     base: SampleRun<'_, T>,
     begin: i64,

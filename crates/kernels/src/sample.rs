@@ -129,15 +129,16 @@ impl<'a> Validity<'a> {
     /// Whether sample `index` is valid; false beyond the last bit.
     #[inline(always)]
     pub fn get(&self, index: usize) -> bool {
-        let bit = self.first + index;
-        self.words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1)
+        let bit = self.first.checked_add(index);
+        bit.is_some_and(|bit| self.words.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
     }
 
     fn bits(&self) -> usize {
         (self.words.len().saturating_mul(64)).saturating_sub(self.first)
     }
 
-    /// The 64 bits from sample `index` on; zeros beyond the last bit.
+    /// The 64 bits from sample `index` on; zeros beyond the last bit. Only for samples of a run, which has checked that
+    /// there are bits for all of them.
     #[inline(always)]
     pub(crate) fn word(&self, index: usize) -> u64 {
         let (word, shift) = ((self.first + index) / 64, (self.first + index) % 64);
@@ -222,7 +223,8 @@ impl<'a, T: Sample> SampleRun<'a, T> {
     /// Time of sample `index`.
     #[inline(always)]
     pub fn time(&self, index: usize) -> i64 {
-        self.start + index as i64 * self.step
+        // The steps alone may be too much for an `i64`; the time is not (`at` has seen to it), so wrapping gives it.
+        self.start.wrapping_add((index as i64).wrapping_mul(self.step))
     }
 
     /// Distance from sample to sample.
@@ -308,6 +310,11 @@ mod tests {
         assert!(run.at(0, i64::MAX).is_err());
         assert!(run.with_validity(Validity::new(&[7], 62)).is_err());
         assert_eq!(run.with_validity(Validity::new(&[0b101], 0)).unwrap().get(1), None);
+        assert_eq!(
+            run.at(i64::MIN, i64::MAX / 2).unwrap().time(3),
+            i64::MIN + i64::MAX / 2 * 2 + i64::MAX / 2
+        );
+        assert!(!Validity::new(&[1], usize::MAX).get(1));
         assert_eq!(run.slice(1..3).get(1), Some(3));
         assert_eq!(run.at(10, 5).unwrap().slice(1..3).time(0), 15);
     }

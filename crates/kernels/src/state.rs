@@ -22,6 +22,8 @@ pub(crate) mod sums;
 ///                            ├─merge──▶ state ──finish──▶ number
 ///   samples ──fold──▶ state ─┘
 /// ```
+///
+/// States are equal where their fields are; one that holds NaN, after an infinite sample, does not equal itself.
 pub trait State: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'static {
     /// The family whose statistics the state answers.
     const FAMILY: Family;
@@ -46,6 +48,14 @@ pub trait State: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'stati
 
     /// The number, without the gate; `None` where [`Family::answers`] says no.
     fn value(&self, statistic: Statistic) -> Option<f64>;
+}
+
+/// The most samples that a state counts. More are not told apart in an `f64`, and no bucket has them; that counts stop
+/// here keeps those that come from bytes of any origin from overflowing.
+pub(crate) const LARGEST_COUNT: u64 = 1 << 53;
+
+fn add_counts(a: u64, b: u64) -> u64 {
+    a.saturating_add(b).min(LARGEST_COUNT)
 }
 
 /// The smaller of two numbers that are not NaN; -0.0 is below 0.0 (IEEE 754-2019 `minimum`).

@@ -270,7 +270,7 @@ pub fn check_coarsen<'a>(
 ) -> Result<(), Violation> {
     let (law, run) = ("coarsen", run.into());
     let fine = Grid::new(per_bucket, offset)?;
-    let coarse = Grid::new(per_bucket * factor, offset)?;
+    let coarse = Grid::new(per_bucket.saturating_mul(factor), offset)?;
     let of_states = Grid::new(factor, offset / per_bucket)?;
     let numbers = with_run!(run, run => Numbers::new(law, statistic, run, coarse));
     for family in families_for(statistic, run) {

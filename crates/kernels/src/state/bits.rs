@@ -1,5 +1,6 @@
 //! {n, AND, OR}: the bits that all samples have, and those that any has.
 
+use super::add_counts;
 use crate::block::Scratch;
 use crate::dispatch::Kernel;
 use crate::{Error, Family, Sample, SampleRun, State, Statistic};
@@ -67,7 +68,7 @@ impl State for Bits {
     }
 
     fn merge(&mut self, later: &Bits) {
-        self.n += later.n;
+        self.n = add_counts(self.n, later.n);
         self.and &= later.and;
         self.or |= later.or;
     }

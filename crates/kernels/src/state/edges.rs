@@ -1,5 +1,6 @@
 //! {n, first, last}: the valid samples at both ends, with their times.
 
+use super::add_counts;
 use crate::block::Scratch;
 use crate::{Family, Sample, SampleRun, State, Statistic};
 
@@ -60,7 +61,7 @@ impl State for Edges {
             *self = *later;
             return;
         }
-        self.n += later.n;
+        self.n = add_counts(self.n, later.n);
         if later.first.time < self.first.time {
             self.first = later.first;
         }

@@ -7,6 +7,7 @@
 //! The sums are integers: each sine and cosine is rounded to a multiple of 2⁻⁵¹ and added exactly. So any split, any
 //! order and any number of threads give the same state.
 
+use super::add_counts;
 use crate::block::{Block, LANES, Lanes, Scratch, reduce};
 use crate::dispatch::Kernel;
 use crate::{Family, Level, Sample, SampleRun, State, Statistic};
@@ -34,7 +35,7 @@ const LARGEST_QUICK_DEG: f64 = (1_u64 << 40) as f64;
 /// Below this length of the mean vector its direction is made of rounding errors.
 const SHORTEST_MEAN_VECTOR: f64 = 1e-12;
 
-/// The unit of the sums, 2⁻⁵¹: what separates neighbouring `f64` in [2, 4), where `sin + 3` always lies.
+/// The unit of the sums, 2⁻⁵¹: what separates neighbouring `f64` in [2, 4], where `sin + 3` always lies.
 pub(crate) const UNIT: f64 = 1.0 / (1_u64 << 51) as f64;
 
 /// The sum of the unit vectors in each lane of a block, none of whose angles is beyond [`LARGEST_QUICK_DEG`].
@@ -75,10 +76,12 @@ impl State for Polar {
     }
 
     fn merge(&mut self, later: &Polar) {
-        self.n += later.n;
-        self.infinite += later.infinite;
-        self.sin += later.sin;
-        self.cos += later.cos;
+        self.n = add_counts(self.n, later.n);
+        self.infinite = add_counts(self.infinite, later.infinite);
+        // Where the count has stopped, so do the sums: a sum of unit vectors is no longer than their number.
+        let longest = i128::from(self.n - self.infinite) << 51;
+        self.sin = (self.sin + later.sin).clamp(-longest, longest);
+        self.cos = (self.cos + later.cos).clamp(-longest, longest);
     }
 
     fn valid(&self) -> u64 {
@@ -146,7 +149,7 @@ fn to_units(x: f64) -> i64 {
 
 /// Sine and cosine of an angle in degrees, |x| ≤ 2⁴⁰, to about 2⁻⁵².
 ///
-/// The nearest multiple of 90° is taken off exactly (q·90 has at most 47 bits, and the difference is a multiple of
+/// The nearest multiple of 90° is taken off exactly (q·90 has at most 41 bits, and the difference is a multiple of
 /// x's own last bit); the rest, at most 45°, goes into the Taylor series, whose first omitted terms are below 5·10⁻¹⁷.
 #[inline(always)]
 fn sin_cos_deg(x: f64) -> (f64, f64) {

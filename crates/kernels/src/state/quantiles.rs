@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 
+use super::{LARGEST_COUNT, add_counts};
 use crate::block::Scratch;
 use crate::{Family, Sample, SampleRun, State, Statistic};
 
@@ -20,6 +21,9 @@ pub(crate) const LARGEST_EXACT: usize = 65_536;
 
 /// Keys that wait to be sorted in. They are sorted a quarter million at a time.
 const LARGEST_PENDING: usize = 4 * LARGEST_EXACT;
+
+/// Samples of a state that is small enough to be taken apart again when it is merged.
+const FEW: u64 = 4096;
 
 /// The multiset of the valid samples, coarsened where it would grow too large.
 ///
@@ -63,6 +67,14 @@ impl Quantiles {
         Cow::Owned(settled)
     }
 
+    #[inline]
+    fn push_pending(&mut self, key: u64) {
+        if self.pending.len() == LARGEST_PENDING {
+            self.settle();
+        }
+        self.pending.push(key);
+    }
+
     fn settle(&mut self) {
         self.pending.sort_unstable();
         let mut later = Quantiles { shift: 0, ..Quantiles::default() };
@@ -77,6 +89,7 @@ impl Quantiles {
         let shift = self.shift.max(later_shift);
         let shifted = |&(key, count): &(u64, u64), from: u32| (key >> (shift - from), count);
         let mut merged = Vec::with_capacity(self.entries.len().max(later.len()));
+        let mut room = LARGEST_COUNT;
         let mut left = self.entries.iter().map(|entry| shifted(entry, self.shift)).peekable();
         let mut right = later.iter().map(|entry| shifted(entry, later_shift)).peekable();
         while let Some((key, count)) = match (left.peek(), right.peek()) {
@@ -84,7 +97,11 @@ impl Quantiles {
             (Some(_), _) => left.next(),
             (None, _) => right.next(),
         } {
-            push(&mut merged, key, count);
+            let count = count.min(room);
+            room -= count;
+            if count > 0 {
+                push(&mut merged, key, count);
+            }
         }
         self.shift = shift;
         while merged.len() > LARGEST_EXACT {
@@ -141,25 +158,27 @@ impl State for Quantiles {
 
     fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, _: &mut Scratch) {
         for x in (0..run.len()).filter_map(|index| run.get(index)) {
-            if self.pending.len() == LARGEST_PENDING {
-                self.settle();
-            }
-            self.pending.push(to_key(x.to_f64()));
+            self.push_pending(to_key(x.to_f64()));
         }
     }
 
     fn merge(&mut self, later: &Quantiles) {
-        self.merge_entries(&later.entries, later.shift);
-        for &key in &later.pending {
-            if self.pending.len() == LARGEST_PENDING {
-                self.settle();
+        // Sorted entries are merged by copying all of them, so those of small states wait with the rest.
+        if later.shift == 0 && later.valid() <= FEW {
+            for &(key, count) in &later.entries {
+                (0..count).for_each(|_| self.push_pending(key));
             }
-            self.pending.push(key);
+        } else if !later.entries.is_empty() {
+            self.merge_entries(&later.entries, later.shift);
+        }
+        for &key in &later.pending {
+            self.push_pending(key);
         }
     }
 
     fn valid(&self) -> u64 {
-        self.entries.iter().map(|entry| entry.1).sum::<u64>() + self.pending.len() as u64
+        let settled = self.entries.iter().map(|entry| entry.1).sum::<u64>();
+        add_counts(settled, self.pending.len() as u64)
     }
 
     fn value(&self, statistic: Statistic) -> Option<f64> {
@@ -191,11 +210,21 @@ fn from_key(key: u64) -> f64 {
     f64::from_bits(if key >> 63 == 1 { key ^ 1 << 63 } else { !key })
 }
 
-/// The value in the middle of an entry. The patterns beyond the infinities are NaN, which no sample is.
+/// The value in the middle of an entry; zero for one that holds a zero, next to which all others are nothing. The
+/// patterns beyond the infinities are NaN, which no sample is.
 fn representative(key: u64, shift: u32) -> f64 {
+    for zero in [-0.0, 0.0] {
+        if key == to_key(zero) >> shift {
+            return zero;
+        }
+    }
     let half = if shift == 0 { 0 } else { 1 << (shift - 1) };
-    let key = (key << shift) | half;
-    from_key(key.clamp(to_key(f64::NEG_INFINITY), to_key(f64::INFINITY)))
+    from_key(((key << shift) | half).clamp(to_key(f64::NEG_INFINITY), to_key(f64::INFINITY)))
+}
+
+/// The entries that the infinities fall into at a shift; no key lies beyond them.
+pub(crate) fn key_range(shift: u32) -> std::ops::RangeInclusive<u64> {
+    to_key(f64::NEG_INFINITY) >> shift..=to_key(f64::INFINITY) >> shift
 }
 
 /// The mean of two values; without overflow, and NaN between the two infinities.
@@ -250,6 +279,15 @@ mod tests {
         merged.merge(&quantiles(&values[..123_456]));
         assert_eq!(merged, whole);
         assert_eq!(merged.median().to_bits(), whole.median().to_bits());
+    }
+
+    #[test]
+    fn a_coarsened_zero_is_zero() {
+        let scattered = (0..150_000_u32).map(|i| f64::from(i).sqrt() * if i % 2 == 0 { 1.0 } else { -1.0 });
+        let values: Vec<f64> = scattered.chain(std::iter::repeat_n(0.0, 150_000)).collect();
+        let state = quantiles(&values);
+        assert!(state.relative_error_bound() > 0.0);
+        assert_eq!(state.median(), 0.0);
     }
 
     #[test]

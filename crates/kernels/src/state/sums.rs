@@ -4,6 +4,7 @@
 //! extending the available precision"), so merging ten thousand parts loses nothing that one pass would have kept.
 //! The mean has a field of its own because it exists where the sum overflows.
 
+use super::add_counts;
 use crate::block::{BLOCK, Block, Scratch};
 use crate::{Family, Sample, SampleRun, State, Statistic};
 
@@ -61,7 +62,7 @@ impl State for Sums {
             *self = *later;
             return;
         }
-        let n = self.n + later.n;
+        let n = add_counts(self.n, later.n);
         let (plain, error) = two_sum(self.sum, later.sum);
         let (sum, sum_low) = two_sum(plain, self.sum_low + later.sum_low + error);
         // Not finite where the sum is not, or where an intermediate result has overflowed.
@@ -94,7 +95,7 @@ impl Sums {
     /// those of both signs give NaN.
     #[cold]
     fn merged_mean(&self, later: &Sums) -> f64 {
-        let n = (self.n + later.n) as f64;
+        let n = self.n as f64 + later.n as f64;
         self.mean * (self.n as f64 / n) + later.mean * (later.n as f64 / n)
     }
 }

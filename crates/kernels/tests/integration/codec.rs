@@ -95,6 +95,50 @@ fn nan_has_one_form() {
     }
 }
 
+/// Counts from bytes stop where an `f64` can't tell them apart: merging any number of such states neither overflows nor
+/// makes one that can't be read back.
+#[test]
+fn counts_stop_before_they_overflow() {
+    let largest = 1_u64 << 53;
+    let state = |family: Family| -> Vec<u8> {
+        let n = largest.to_le_bytes();
+        let one = 1.0_f64.to_le_bytes();
+        let zero = 0.0_f64.to_le_bytes();
+        match family {
+            Family::Sums => [n, one, zero, one].concat(),
+            Family::Moments => [n, one, zero, one, zero, one, one].concat(),
+            Family::Polar => [&n[..], &[0; 8], &(i128::from(largest) << 51).to_le_bytes(), &[0; 16]].concat(),
+            Family::Bits => [&n[..], &[0; 16], &[0; 16]].concat(),
+            Family::Edges => [n, 1_u64.to_le_bytes(), one, 2_u64.to_le_bytes(), one].concat(),
+            // One entry at the key of 1.0, as often as can be.
+            Family::Quantiles => {
+                let leb128 = |mut value: u64| {
+                    let mut bytes = Vec::new();
+                    while value >= 0x80 {
+                        bytes.push(value as u8 | 0x80);
+                        value >>= 7;
+                    }
+                    bytes.push(value as u8);
+                    bytes
+                };
+                let key = 1.0_f64.to_bits() ^ (1 << 63);
+                [vec![0, 1, 0, 0, 0], leb128(key), leb128(largest)].concat()
+            }
+            _ => panic!("add the largest {family} state to this list"),
+        }
+    };
+    for family in Family::ALL {
+        let count = 5000;
+        let mut bytes = header(family, count);
+        (0..count).for_each(|_| bytes.extend(state(family)));
+        let states = StateVec::decode(family, &bytes).unwrap();
+        let merged = states.coarsen(Grid::new(count as usize, 0).unwrap());
+        let n = merged.finish(Statistic::Count, Gate::new(1, 0.0).unwrap()).unwrap();
+        assert_eq!(n, [largest as f64], "{family}");
+        assert_eq!(StateVec::decode(family, &merged.encode()), Ok(merged), "{family}");
+    }
+}
+
 /// Claims of more states or entries than the bytes can hold must not be believed.
 #[test]
 fn large_counts_are_refused_before_memory_is_taken() {
