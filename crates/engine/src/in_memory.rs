@@ -4,7 +4,7 @@ use sheaf_kernels::{
     AnyRun, DEFAULT_THRESHOLD, Error as KernelError, Gate, Grid, Sample, SampleRun, StateVec, Validity,
 };
 use sheaf_model::legality::{Illegal, check_base, check_range};
-use sheaf_model::{RepresentationId, Samples, SamplesError, Threshold, TimeRange, Values};
+use sheaf_model::{RepresentationId, Samples, Threshold, TimeRange, Values};
 
 use crate::statistic;
 
@@ -101,9 +101,6 @@ pub enum ReadError {
     /// The request has no answer.
     #[error(transparent)]
     Illegal(#[from] Illegal),
-    /// The samples can't be what they claim.
-    #[error(transparent)]
-    Samples(#[from] SamplesError),
     /// The arithmetic has no answer.
     #[error(transparent)]
     Kernel(#[from] KernelError),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::{DidYouMean, Quoted, list, serde_as_text, suggest};
+use crate::text::{Allowed, Quoted, list, serde_as_text, suggest};
 
 /// Type of a stored sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,7 +116,7 @@ serde_as_text!(DataType);
 
 /// No data type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown data type {}{} allowed: {}", Quoted(found), match suggest(found, DataType::ALL.map(DataType::name)) { Some(name) => DidYouMean(Some(name)).to_string(), None => ";".to_owned() }, list(DataType::ALL))]
+#[error("unknown data type {}{}", Quoted(found), Allowed { suggestion: suggest(found, DataType::ALL.map(DataType::name)), allowed: list(DataType::ALL) })]
 pub struct UnknownDataType {
     /// What was given.
     pub found: String,

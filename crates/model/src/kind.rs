@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::text::{DidYouMean, Quoted, list, serde_as_text, suggest};
+use crate::text::{Allowed, Quoted, list, serde_as_text, suggest};
 
 /// How the samples of a representation become those of a resource path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -213,7 +213,7 @@ serde_as_text!(Kind);
 
 /// No kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind {}{} allowed: {}", Quoted(found), match self.suggestion() { Some(name) => DidYouMean(Some(name)).to_string(), None => ";".to_owned() }, UnknownKind::allowed())]
+#[error("unknown kind {}{}", Quoted(found), Allowed { suggestion: self.suggestion(), allowed: UnknownKind::allowed() })]
 pub struct UnknownKind {
     /// What was given.
     pub found: String,

@@ -17,7 +17,7 @@ use std::str::FromStr;
 use crate::ids::IdError;
 use crate::kind::UnknownKind;
 use crate::representation::RepresentationId;
-use crate::text::{DidYouMean, Quoted, list, serde_as_text, suggest};
+use crate::text::{Allowed, Quoted, list, serde_as_text, suggest};
 use crate::{CatalogId, Kind, ParameterKey, PeriodError, ResourceId, SamplePeriod};
 
 /// The longest path, in bytes.
@@ -337,15 +337,8 @@ impl fmt::Display for PathError {
             ),
             PathProblem::Period(error) => write!(f, "{error} (position {at})"),
             PathProblem::Kind(error) => {
-                let suggestion = error.suggestion();
-                write!(
-                    f,
-                    "unknown kind {} at position {at}{}",
-                    Quoted(&error.found),
-                    DidYouMean(suggestion)
-                )?;
-                let separator = if suggestion.is_some() { "" } else { ";" };
-                write!(f, "{separator} allowed: {}", UnknownKind::allowed())
+                let allowed = Allowed { suggestion: error.suggestion(), allowed: UnknownKind::allowed() };
+                write!(f, "unknown kind {} at position {at}{allowed}", Quoted(&error.found))
             }
             PathProblem::NotClosed => {
                 write!(
@@ -368,9 +361,8 @@ impl fmt::Display for PathError {
             }
             PathProblem::FragmentKey(found) => {
                 let suggestion = suggest(found, FRAGMENT_KEYS);
-                write!(f, "unknown key {} in the fragment at position {at}", Quoted(found))?;
-                let separator = if suggestion.is_some() { "" } else { ";" };
-                write!(f, "{}{separator} allowed: base=<period>, threshold=<0 to 1>", DidYouMean(suggestion))
+                let allowed = Allowed { suggestion, allowed: "base=<period>, threshold=<0 to 1>" };
+                write!(f, "unknown key {} in the fragment at position {at}{allowed}", Quoted(found))
             }
             PathProblem::Threshold(found) => write!(
                 f,
@@ -492,6 +484,11 @@ impl<'a> Parser<'a> {
     /// Arguments, which are all of the text from `begin` to `end`.
     fn arguments(&self, begin: usize, end: usize) -> Result<Arguments, PathError> {
         let inside = &self.text[begin..end];
+        // Values become headers, file names and lines of logs.
+        let bad = |character: char| character.is_control() || character == ')';
+        if let Some((at, found)) = inside.char_indices().find(|(_, character)| bad(*character)) {
+            return Err(self.error(begin + at, PathProblem::Character { found, place: "an argument" }));
+        }
         let mut arguments: Vec<(ParameterKey, String)> = Vec::new();
         if inside.trim().is_empty() {
             return Ok(Arguments(arguments));
@@ -505,12 +502,6 @@ impl<'a> Parser<'a> {
             let key_begin = begin + key.len() - key.trim_start().len();
             let value_begin = begin + key.len() + 1;
             let key: ParameterKey = key.trim().parse().map_err(|error| self.id_error(key_begin, error))?;
-            // Values become headers, file names and lines of logs.
-            let bad = |character: &char| character.is_control() || *character == ')';
-            if let Some((at, found)) = value.char_indices().find(|(_, character)| bad(character)) {
-                let place = "the value of an argument";
-                return Err(self.error(value_begin + at, PathProblem::Character { found, place }));
-            }
             // Blanks behind a value belong to it, those in front do not.
             let value = value.trim_start();
             if value.is_empty() {
@@ -665,6 +656,8 @@ mod tests {
             ("/a/b/T 1/1_s", 6),
             ("/T1/1_s", 7),
             ("/a(b)/T1/1_s", 2),
+            ("/a/b/T1/1_s(\n)", 12),
+            ("/a/b/T1/1_s(\nk=1)", 12),
             ("/a//1_s", 3),
             ("/a/b/T1/10_min_20", 15),
             ("/a/b/T1/1_s\n", 10),

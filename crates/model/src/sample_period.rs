@@ -4,7 +4,7 @@ use std::fmt;
 use std::num::NonZeroI64;
 use std::str::FromStr;
 
-use crate::text::{DidYouMean, Quoted, list, serde_as_text};
+use crate::text::{Allowed, Quoted, list, serde_as_text};
 use crate::{Tick, TimeRange, TimeRangeError};
 
 /// A unit of time in unit strings.
@@ -223,7 +223,7 @@ pub enum PeriodError {
         text: String,
     },
     /// A unit that there is not.
-    #[error("unknown unit {}{} allowed: {}", Quoted(unit), DidYouMean(suggest_unit(unit)).to_string() + if suggest_unit(unit).is_some() { "" } else { ";" }, units())]
+    #[error("unknown unit {}{}", Quoted(unit), Allowed { suggestion: suggest_unit(unit), allowed: units() })]
     UnknownUnit {
         /// What was given.
         unit: String,

@@ -59,6 +59,21 @@ impl fmt::Display for DidYouMean<'_> {
     }
 }
 
+/// What was probably meant and what is allowed: the end of every message about an unknown word.
+pub(crate) struct Allowed<'a, A> {
+    pub(crate) suggestion: Option<&'a str>,
+    pub(crate) allowed: A,
+}
+
+impl<A: fmt::Display> fmt::Display for Allowed<'_, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.suggestion {
+            Some(_) => write!(f, "{} allowed: {}", DidYouMean(self.suggestion), self.allowed),
+            None => write!(f, "; allowed: {}", self.allowed),
+        }
+    }
+}
+
 /// Words with commas between them, at most a screenful.
 pub(crate) fn list<T: fmt::Display>(words: impl IntoIterator<Item = T>) -> String {
     const MOST: usize = 30;
