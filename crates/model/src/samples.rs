@@ -101,6 +101,11 @@ impl Samples {
         Ok(Samples { validity: Some(words), ..self })
     }
 
+    /// Start of the first slot, period, values and validity bits.
+    pub fn into_parts(self) -> (Tick, SamplePeriod, Values, Option<Vec<u64>>) {
+        (self.start, self.period, self.values, self.validity)
+    }
+
     /// Start of the first slot.
     pub const fn start(&self) -> Tick {
         self.start

@@ -3,9 +3,13 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+pub(crate) mod check;
+pub(crate) mod compact;
+pub(crate) mod data;
 pub(crate) mod demo;
 pub(crate) mod kinds;
 pub(crate) mod path;
+pub(crate) mod store;
 
 /// How a command ends: an exit code, or an error for the last line.
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;

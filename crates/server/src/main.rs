@@ -19,18 +19,24 @@ struct Sheaf {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(cli::check::Args),
+    Compact(cli::compact::Args),
     Demo(cli::demo::Args),
     Kinds(cli::kinds::Args),
     Path(cli::path::Args),
+    Store(cli::store::Args),
 }
 
 fn main() -> ExitCode {
     let sheaf = Sheaf::parse();
     let mut out = io::BufWriter::new(io::stdout().lock());
     let result = match sheaf.command {
+        Command::Check(args) => cli::check::run(&args, &mut out),
+        Command::Compact(args) => cli::compact::run(&args, &mut out),
         Command::Demo(args) => cli::demo::run(&args, &mut out),
         Command::Kinds(args) => cli::kinds::run(&args, &mut out),
         Command::Path(args) => cli::path::run(&args, &mut out),
+        Command::Store(args) => cli::store::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {
         Ok(code) => code,
@@ -38,10 +44,21 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nobody to tell if this fails.
-            let _ = writeln!(io::stderr(), "sheaf: {error}");
+            let _ = writeln!(io::stderr(), "sheaf: {}", in_full(error.as_ref()));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error with its causes.
+fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {

@@ -1,0 +1,338 @@
+//! A database: how it is opened, and how transactions begin.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::sqlx::pool::PoolOptions;
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sea_orm::sqlx::{self, ConnectOptions, Connection};
+use sea_orm::{
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::SqlManifest;
+use crate::error::{DatabaseError, Failure};
+use crate::migration::{self, Standing};
+
+/// How long to wait for others who hold the database: longer than any transaction of ours takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a PostgreSQL server may take to answer at all.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+
+/// Views at a time; more of them wait for their turn.
+const READERS: u32 = 8;
+
+/// Statements that a connection keeps prepared: more than there are, see `table`.
+const STATEMENTS: usize = 512;
+
+/// A database, with its tables up to date. Clones are the same one.
+#[derive(Clone)]
+pub struct Database {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    name: Arc<str>,
+    /// For SQLite, one connection; for PostgreSQL, the same as `readers`.
+    writer: DatabaseConnection,
+    readers: DatabaseConnection,
+    /// Tasks of this process queue here, in their order, and only one of them waits for other processes.
+    turn: Arc<Mutex<()>>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.shared.name).finish()
+    }
+}
+
+impl Database {
+    /// Opens the database at `sqlite://path` or `postgres://user:password@host/name`. A SQLite file is made if there is
+    /// none, in a folder that exists; a PostgreSQL database must exist. Missing tables are made in both.
+    ///
+    /// # Errors
+    /// The URL is wrong, the database can't be reached or opened, or it belongs to a newer Sheaf.
+    pub async fn connect(url: &str) -> Result<Database, DatabaseError> {
+        let wrong = |problem: String| DatabaseError::Url { problem };
+        match url.split_once(':') {
+            Some(("sqlite", path)) => {
+                let path = path.strip_prefix("//").unwrap_or(path);
+                if path.is_empty() || path == ":memory:" {
+                    return Err(wrong("it names no file".to_string()));
+                }
+                Database::sqlite(Path::new(path)).await
+            }
+            Some(("postgres" | "postgresql", _)) => {
+                let options = PgConnectOptions::from_str(url).map_err(|error| wrong(error.to_string()))?;
+                Database::postgres(options).await
+            }
+            Some((scheme, rest)) if rest.starts_with("//") => {
+                Err(wrong(format!("`{scheme}` is no kind of database")))
+            }
+            _ => Err(wrong("it does not begin with `sqlite:` or `postgres:`".to_string())),
+        }
+    }
+
+    /// Opens the SQLite file at `path`, and makes it if there is none; its folder must exist.
+    ///
+    /// # Errors
+    /// It can't be opened, it is something else, or it belongs to a newer Sheaf.
+    pub async fn sqlite(path: &Path) -> Result<Database, DatabaseError> {
+        let name: Arc<str> = path.display().to_string().into();
+        let open_error = |problem: String| DatabaseError::Open { database: name.to_string(), problem };
+        // SQLite takes some names for URLs and options; absolute ones it does not.
+        let file = std::path::absolute(path).map_err(|error| open_error(error.to_string()))?;
+        probe(&file).map_err(open_error)?;
+
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .busy_timeout(PATIENCE)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(false)
+            .statement_cache_capacity(STATEMENTS)
+            // A mapped file that another process truncates kills this one.
+            .pragma("mmap_size", "0")
+            // What a damaged file says is not believed.
+            .pragma("trusted_schema", "OFF")
+            .pragma("cell_size_check", "ON")
+            // After a large transaction the log gives its space back.
+            .pragma("journal_size_limit", "67108864")
+            // Rows come in batches: fewer changes of threads.
+            .row_buffer_size(1024)
+            .disable_statement_logging();
+        let writing = options.clone().journal_mode(SqliteJournalMode::Wal).pragma("cache_size", "-16384");
+        let reading =
+            options.create_if_missing(false).pragma("query_only", "ON").pragma("cache_size", "-4096");
+
+        let opened = Instant::now();
+        let (writer, standing) = loop {
+            // Two who make the file at the same time are in each other's way for a moment, and so is one who repairs
+            // it after a crash; SQLite does not wait for that by itself.
+            match open_sqlite(writing.clone()).await {
+                Ok(found) => break found,
+                Err(error) if Failure::of(&error) == Failure::Busy && opened.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                Err(error) => return Err(DatabaseError::new(&name, &error)),
+            }
+        };
+        let readers = pool(SqlitePoolOptions::new(), READERS).connect_lazy_with(reading).into();
+        Database::with(name, writer, readers, standing).await
+    }
+
+    async fn postgres(options: PgConnectOptions) -> Result<Database, DatabaseError> {
+        let name: Arc<str> = describe_postgres(&options).into();
+        let options = options
+            .application_name("sheaf")
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
+        // The pool would try for as long as its patience lasts where nobody listens.
+        let failed =
+            |error: sqlx::Error| DatabaseError::new(&name, &DbErr::Conn(RuntimeErr::SqlxError(error.into())));
+        match tokio::time::timeout(FIRST_ANSWER, options.connect()).await {
+            Ok(connection) => connection.map_err(failed)?.close().await.map_err(failed)?,
+            Err(_) => {
+                let problem = format!("the server does not answer within {} seconds", FIRST_ANSWER.as_secs());
+                return Err(DatabaseError::Open { database: name.to_string(), problem });
+            }
+        }
+        // One more for the writer, so that views can't keep it from beginning.
+        let pool: DatabaseConnection = pool(PgPoolOptions::new(), READERS + 1)
+            .test_before_acquire(true)
+            .connect_lazy_with(options)
+            .into();
+        let standing = migration::standing(&pool).await.map_err(|error| DatabaseError::new(&name, &error))?;
+        Database::with(name, pool.clone(), pool, standing).await
+    }
+
+    async fn with(
+        name: Arc<str>,
+        writer: DatabaseConnection,
+        readers: DatabaseConnection,
+        mut standing: Standing,
+    ) -> Result<Database, DatabaseError> {
+        let shared = Shared { name, writer, readers, turn: Arc::default() };
+        let database = Database { shared: Arc::new(shared) };
+        let error = |error: DbErr| DatabaseError::new(database.describe(), &error);
+        if matches!(standing, Standing::Empty | Standing::Behind) {
+            // Whoever comes second finds the work done.
+            let transaction = database.begin_write().await.map_err(error)?;
+            standing = migration::standing(&transaction).await.map_err(error)?;
+            if matches!(standing, Standing::Empty | Standing::Behind) {
+                if standing == Standing::Empty && !is_free(&transaction).await.map_err(error)? {
+                    return Err(DatabaseError::Open {
+                        database: database.describe().to_string(),
+                        problem: "it has tables of another program".to_string(),
+                    });
+                }
+                migration::up(&transaction).await.map_err(error)?;
+                transaction.commit().await.map_err(error)?;
+                standing = Standing::Current;
+            }
+        }
+        match standing {
+            Standing::Newer(migration) => {
+                Err(DatabaseError::Newer { database: database.describe().to_string(), migration })
+            }
+            _ => Ok(database),
+        }
+    }
+
+    /// Its file, or its URL without a password.
+    pub fn describe(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// The manifest of the store in this database.
+    pub fn manifest(&self) -> SqlManifest {
+        SqlManifest::new(self.clone())
+    }
+
+    /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to
+    /// be safe; but SQLite then tidies up its files.
+    pub async fn close(self) {
+        // An error here would be one of a connection that is gone anyway.
+        let _ = self.shared.readers.close_by_ref().await;
+        let _ = self.shared.writer.close_by_ref().await;
+    }
+
+    pub(crate) fn name(&self) -> Arc<str> {
+        Arc::clone(&self.shared.name)
+    }
+
+    /// Waits until no other task of this process writes.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.turn).lock_owned().await
+    }
+
+    /// Begins a transaction that only reads. It sees the state at its first statement.
+    pub(crate) async fn begin_read(&self) -> Result<DatabaseTransaction, DbErr> {
+        let readers = &self.shared.readers;
+        let options = match readers.get_database_backend() {
+            DbBackend::Postgres => TransactionOptions {
+                isolation_level: Some(IsolationLevel::RepeatableRead),
+                access_mode: Some(AccessMode::ReadOnly),
+                ..TransactionOptions::default()
+            },
+            _ => TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                ..TransactionOptions::default()
+            },
+        };
+        readers.begin_with_options(options).await
+    }
+
+    /// Begins a transaction that writes: the only one, over all processes, until it ends.
+    pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        let writer = &self.shared.writer;
+        match writer.get_database_backend() {
+            DbBackend::Postgres => {
+                // Each statement sees what is committed: after the lock, all that the writer before did.
+                let options = TransactionOptions {
+                    isolation_level: Some(IsolationLevel::ReadCommitted),
+                    access_mode: Some(AccessMode::ReadWrite),
+                    ..TransactionOptions::default()
+                };
+                let transaction = writer.begin_with_options(options).await?;
+                transaction.execute_unprepared(LOCK).await?;
+                Ok(transaction)
+            }
+            _ => {
+                let options = TransactionOptions {
+                    sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                    ..TransactionOptions::default()
+                };
+                writer.begin_with_options(options).await
+            }
+        }
+    }
+}
+
+/// Waits for the other writers: those whose tables are in the same schema. A lock of the transaction, which ends with it
+/// however that happens, and needs no row to exist. A server or user may have switched off that a commit waits for the
+/// disk; ours do wait.
+const LOCK: &str = "
+    SET LOCAL lock_timeout = '60s';
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';
+    SELECT pg_advisory_xact_lock(1936221542, hashtext(current_schema()));
+";
+
+/// What all pools have in common.
+fn pool<D: sea_orm::sqlx::Database>(options: PoolOptions<D>, connections: u32) -> PoolOptions<D> {
+    options
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        // SQLite is in this process: nothing can have happened to it.
+        .test_before_acquire(false)
+}
+
+async fn open_sqlite(options: SqliteConnectOptions) -> Result<(DatabaseConnection, Standing), DbErr> {
+    let writer: DatabaseConnection = pool(SqlitePoolOptions::new(), 1)
+        .connect_with(options)
+        .await
+        .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?
+        .into();
+    check_schema(&writer).await?;
+    let standing = migration::standing(&writer).await?;
+    Ok((writer, standing))
+}
+
+/// The driver takes the names and types in SQLite's schema for UTF-8 and panics where they are not; ours are ASCII.
+async fn check_schema(connection: &DatabaseConnection) -> Result<(), DbErr> {
+    let sql = "SELECT hex(coalesce(name, '')), hex(coalesce(sql, '')) FROM sqlite_schema";
+    let rows = connection.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+    for row in rows {
+        for column in 0..2 {
+            let hex: String = row.try_get_by_index(column)?;
+            if hex.bytes().step_by(2).any(|digit| digit >= b'8') {
+                return Err(DbErr::Type("the file is damaged where it describes its tables".to_string()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether no other program has tables here. PostgreSQL has schemas for that, and whoever set it up decided.
+async fn is_free(transaction: &DatabaseTransaction) -> Result<bool, DbErr> {
+    match transaction.get_database_backend() {
+        DbBackend::Sqlite => {
+            let sql = "SELECT 1 FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' LIMIT 1";
+            let any = transaction.query_one_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
+            Ok(any.is_none())
+        }
+        _ => Ok(true),
+    }
+}
+
+/// Asks the operating system first: SQLite's own words are the same for every reason. The file itself is not opened:
+/// closing it again would drop the locks that SQLite holds on it elsewhere in this process.
+fn probe(file: &Path) -> Result<(), String> {
+    if file.is_dir() {
+        return Err("it is a folder".to_string());
+    }
+    match file.parent() {
+        Some(folder) if !folder.is_dir() => Err(format!("there is no folder {}", folder.display())),
+        _ => Ok(()),
+    }
+}
+
+/// The URL, without a password.
+fn describe_postgres(options: &PgConnectOptions) -> String {
+    let host = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_string(),
+    };
+    let user = options.get_username();
+    let name = options.get_database().unwrap_or(user);
+    format!("postgres://{user}@{host}:{}/{name}", options.get_port())
+}

@@ -1,0 +1,42 @@
+//! The tables as SeaORM knows them, one module each, and how their rows become those of the store.
+
+#![expect(unreachable_pub, reason = "SeaORM's derives make public items")]
+
+pub(crate) mod commits;
+pub(crate) mod head;
+pub(crate) mod keys;
+pub(crate) mod leases;
+pub(crate) mod pending;
+pub(crate) mod pieces;
+pub(crate) mod segment_states;
+pub(crate) mod segments;
+pub(crate) mod series;
+
+/// The id of the one row of `head`.
+const HEAD: i64 = 1;
+
+/// Implements [`crate::table::Table`]. The fields come in the order of the model, which is that of the columns in all
+/// statements; before them a first column that always has the same value.
+macro_rules! table {
+    ($row:ident, [$($field:ident),* $(,)?] $(after $value:expr)?) => {
+        impl crate::table::Table for Entity {
+            type Row = $row;
+
+            fn push_values(stored: sheaf_store::manifest::Stored<$row>, values: &mut Vec<sea_orm::Value>) {
+                $(values.push($value.into());)?
+                let $row { $($field),* } = stored.row;
+                $(values.push($field.into());)*
+                values.push(stored.checksum.into());
+            }
+
+            fn read(
+                columns: &mut crate::table::Columns<'_>,
+            ) -> Result<sheaf_store::manifest::Stored<$row>, sea_orm::DbErr> {
+                $(columns.expect($value)?;)?
+                $(let $field = columns.next()?;)*
+                Ok(sheaf_store::manifest::Stored { row: $row { $($field),* }, checksum: columns.next()? })
+            }
+        }
+    };
+}
+use table;

@@ -1,0 +1,139 @@
+//! What goes wrong with a database, in our words.
+
+use sea_orm::sqlx;
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+
+/// The database can't be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatabaseError {
+    /// What was given names no database. The text itself is not repeated, since it may hold a password.
+    #[error(
+        "the database's URL is wrong: {problem}; it is like `sqlite:///path/to/file` or `postgres://user@host/name`"
+    )]
+    Url {
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It can't be opened, or its tables can't be made.
+    #[error("can't open the database {database}: {problem}")]
+    Open {
+        /// Its file, or its URL without a password.
+        database: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A later version of Sheaf has changed its tables.
+    #[error(
+        "the database {database} belongs to a newer Sheaf (its tables have `{migration}`); use that one or a later one"
+    )]
+    Newer {
+        /// Its file, or its URL without a password.
+        database: String,
+        /// A change of its tables that this version does not know.
+        migration: String,
+    },
+    /// Others hold it for too long.
+    #[error("the database {database} is locked by another process for too long; try again")]
+    Busy {
+        /// Its file, or its URL without a password.
+        database: String,
+    },
+}
+
+impl DatabaseError {
+    pub(crate) fn new(database: &str, error: &DbErr) -> DatabaseError {
+        let database = database.to_string();
+        match Failure::of(error) {
+            Failure::Busy => DatabaseError::Busy { database },
+            Failure::Damaged(problem) | Failure::Other(problem) => DatabaseError::Open { database, problem },
+        }
+    }
+}
+
+/// What kind of failure an error of the driver is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Another process holds the lock that we need.
+    Busy,
+    /// What is stored makes no sense.
+    Damaged(String),
+    /// All else.
+    Other(String),
+}
+
+impl Failure {
+    pub(crate) fn of(error: &DbErr) -> Failure {
+        match error {
+            DbErr::Conn(RuntimeErr::SqlxError(error))
+            | DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => Failure::of_driver(error),
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => {
+                Failure::Other("all connections are in use for too long".to_string())
+            }
+            // What a value of NULL becomes where there must be one.
+            DbErr::Type(problem) => Failure::Damaged(problem.clone()),
+            error => Failure::Other(error.to_string()),
+        }
+    }
+
+    pub(crate) fn of_driver(error: &sqlx::Error) -> Failure {
+        match error {
+            sqlx::Error::Database(error) => {
+                let code = error.code().unwrap_or_default();
+                let message = error.message();
+                match SqliteCode::of(&code) {
+                    _ if code == LOCK_NOT_AVAILABLE => Failure::Busy,
+                    Some(SqliteCode::Busy) => Failure::Busy,
+                    Some(SqliteCode::Damaged) => {
+                        Failure::Damaged(format!("{message} (SQLite's code {code})"))
+                    }
+                    Some(SqliteCode::CannotOpen) => Failure::Other(
+                        "it can't be opened or made; this user must be allowed to write it and its folder"
+                            .to_string(),
+                    ),
+                    Some(SqliteCode::Other) => Failure::Other(format!("{message} (SQLite's code {code})")),
+                    None => Failure::Other(format!("{message} (SQLSTATE {code})")),
+                }
+            }
+            sqlx::Error::ColumnDecode { index, source } => {
+                Failure::Damaged(format!("column {index} can't be read: {source}"))
+            }
+            sqlx::Error::WorkerCrashed => {
+                Failure::Damaged("SQLite could not cope with what is in the file".to_string())
+            }
+            error => Failure::Other(error.to_string()),
+        }
+    }
+}
+
+/// PostgreSQL's `lock_timeout` has passed.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+enum SqliteCode {
+    Busy,
+    Damaged,
+    CannotOpen,
+    Other,
+}
+
+impl SqliteCode {
+    /// The kind of an extended result code, of which the low byte is the primary one. The codes of PostgreSQL have five
+    /// characters and are no numbers of SQLite, which stay below 10 000.
+    fn of(code: &str) -> Option<SqliteCode> {
+        const BUSY: u32 = 5;
+        const LOCKED: u32 = 6;
+        const CORRUPT: u32 = 11;
+        const CANTOPEN: u32 = 14;
+        const NOTADB: u32 = 26;
+        if code.len() >= 5 {
+            return None;
+        }
+        Some(match code.parse::<u32>().ok()? & 0xff {
+            BUSY | LOCKED => SqliteCode::Busy,
+            CORRUPT | NOTADB => SqliteCode::Damaged,
+            CANTOPEN => SqliteCode::CannotOpen,
+            _ => SqliteCode::Other,
+        })
+    }
+}

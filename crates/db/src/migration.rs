@@ -1,0 +1,65 @@
+//! The tables, as the list of changes that led to them. A change that has been released is never edited: another one
+//! follows it. There is no way down: an older Sheaf refuses a newer database.
+
+mod m0001_manifest;
+
+use sea_orm::sea_query::{Alias, IntoIden};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+/// All changes, in their order.
+pub(crate) struct Migrator;
+
+/// Which changes have been made. A name of our own: another program may keep its tables in the same database.
+const TABLE: &str = "sheaf_migrations";
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_manifest::Migration)]
+    }
+
+    fn migration_table_name() -> DynIden {
+        Alias::new(TABLE).into_iden()
+    }
+}
+
+/// What is to be done with a database before it is used.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has no tables of ours.
+    Empty,
+    /// It lacks changes.
+    Behind,
+    /// Nothing.
+    Current,
+    /// It has this change, which we don't know.
+    Newer(String),
+}
+
+/// Compares the changes made with those we know: two statements that read a row or two, whatever the database holds.
+pub(crate) async fn standing(connection: &impl ConnectionTrait) -> Result<Standing, DbErr> {
+    let backend = connection.get_database_backend();
+    let exists = match backend {
+        DbBackend::Sqlite => format!("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{TABLE}'"),
+        _ => format!("SELECT 1 WHERE to_regclass('{TABLE}') IS NOT NULL"),
+    };
+    if connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_none() {
+        return Ok(Standing::Empty);
+    }
+    let versions = Statement::from_string(backend, format!("SELECT version FROM {TABLE}"));
+    let mut made = Vec::new();
+    for row in connection.query_all_raw(versions).await? {
+        made.push(row.try_get_by_index::<String>(0)?);
+    }
+    let known: Vec<String> =
+        Migrator::migrations().iter().map(|migration| migration.name().to_string()).collect();
+    if let Some(unknown) = made.iter().find(|version| !known.contains(version)) {
+        return Ok(Standing::Newer(unknown.clone()));
+    }
+    Ok(if made.len() < known.len() { Standing::Behind } else { Standing::Current })
+}
+
+/// Makes the changes that are missing. The transaction must be the only one that writes: it makes them all or none.
+pub(crate) async fn up(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    Migrator::up(transaction, None).await
+}

@@ -1,0 +1,347 @@
+//! The SQL that moves rows between the tables and memory.
+//!
+//! All statements are made here, from what SeaORM knows about an entity, and sent as plain SQL with parameters. SeaORM's
+//! own builder costs about as much for a row as the database does, and it reads answers as a whole, in a form that is
+//! ten times as large as the rows. Lists of values are cut into chunks of a few sizes: so no statement has too many
+//! parameters, and the texts are so few that each connection keeps all of them prepared.
+
+use std::fmt::Write;
+
+use futures_util::TryStreamExt;
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Iden, Iterable, PrimaryKeyToColumn,
+    QueryResult, Statement, StreamTrait, TryGetable, Value,
+};
+use sheaf_store::manifest::{Row, Stored};
+
+/// Rows of an insert at most, a power of two. Of the sizes below, more gain nothing: see `examples/manifest_speed.rs`.
+/// The widest table has 16 columns, and SQLite allows 32 766 parameters, PostgreSQL 65 535.
+const INSERT_ROWS: usize = 256;
+
+/// Values of a list at most, a power of four.
+const LIST_VALUES: usize = 1024;
+
+/// A table of the store.
+pub(crate) trait Table: EntityTrait {
+    /// Its rows, for the store.
+    type Row: Row + Send;
+
+    /// Appends the row's values, in the order of the columns.
+    fn push_values(row: Stored<Self::Row>, values: &mut Vec<Value>);
+
+    /// The row with these columns.
+    fn read(columns: &mut Columns<'_>) -> Result<Stored<Self::Row>, DbErr>;
+}
+
+/// The columns of a row in an answer, one after the other.
+pub(crate) struct Columns<'a> {
+    row: &'a QueryResult,
+    next: usize,
+}
+
+impl Columns<'_> {
+    /// The next column. It must have the type that it is asked for: SQLite keeps a type with every value, and a damaged
+    /// file may say another one.
+    pub(crate) fn next<T: TryGetable>(&mut self) -> Result<T, DbErr> {
+        let index = self.next;
+        self.next += 1;
+        self.row.try_get_by_index(index)
+    }
+
+    /// The next column, which must have this value.
+    pub(crate) fn expect(&mut self, value: i64) -> Result<(), DbErr> {
+        let found: i64 = self.next()?;
+        if found == value { Ok(()) } else { Err(DbErr::Type(format!("the row {found} must not exist"))) }
+    }
+}
+
+/// A statement in the making.
+pub(crate) struct Sql {
+    backend: DbBackend,
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Sql {
+    pub(crate) fn new(transaction: &DatabaseTransaction, text: impl Into<String>) -> Sql {
+        Sql {
+            backend: ConnectionTrait::get_database_backend(transaction),
+            text: text.into(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(crate) fn text(mut self, text: &str) -> Sql {
+        self.text.push_str(text);
+        self
+    }
+
+    pub(crate) fn value(mut self, value: impl Into<Value>) -> Sql {
+        self.values.push(value.into());
+        placeholder(&mut self.text, self.backend, self.values.len());
+        self
+    }
+
+    /// Some values, each in parentheses of `width`: `(?, ?), (?, ?)`.
+    fn tuples(mut self, values: Vec<Value>, width: usize) -> Sql {
+        for (at, value) in values.into_iter().enumerate() {
+            self.text.push_str(match at % width {
+                0 if at == 0 => "(",
+                0 => "), (",
+                _ => ", ",
+            });
+            self.values.push(value);
+            placeholder(&mut self.text, self.backend, self.values.len());
+        }
+        self.text.push(')');
+        self
+    }
+
+    /// Some values in parentheses: `(?, ?, ?)`.
+    fn list(self, values: Vec<Value>) -> Sql {
+        let width = values.len();
+        self.tuples(values, width)
+    }
+
+    fn statement(self) -> Statement {
+        Statement::from_sql_and_values(self.backend, self.text, self.values)
+    }
+
+    /// Runs it; returns how many rows it changed.
+    pub(crate) async fn execute(self, transaction: &DatabaseTransaction) -> Result<u64, DbErr> {
+        Ok(transaction.execute_raw(self.statement()).await?.rows_affected())
+    }
+
+    /// Runs it, and calls `take` with each row of the answer.
+    pub(crate) async fn query(
+        self,
+        transaction: &DatabaseTransaction,
+        mut take: impl FnMut(&mut Columns<'_>) -> Result<(), DbErr> + Send,
+    ) -> Result<(), DbErr> {
+        let mut answer = transaction.stream_raw(self.statement()).await?;
+        while let Some(row) = answer.try_next().await? {
+            take(&mut Columns { row: &row, next: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// Runs it, for rows of `E` as [`select`] begins it.
+    pub(crate) async fn rows<E: Table>(
+        self,
+        transaction: &DatabaseTransaction,
+    ) -> Result<Vec<Stored<E::Row>>, DbErr> {
+        let mut rows = Vec::new();
+        self.rows_into::<E>(transaction, &mut rows).await?;
+        Ok(rows)
+    }
+
+    async fn rows_into<E: Table>(
+        self,
+        transaction: &DatabaseTransaction,
+        rows: &mut Vec<Stored<E::Row>>,
+    ) -> Result<(), DbErr> {
+        self.query(transaction, |columns| {
+            rows.push(E::read(columns)?);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn placeholder(text: &mut String, backend: DbBackend, number: usize) {
+    match backend {
+        // Numbered ones would make SQLite look each up by its name.
+        DbBackend::Sqlite => text.push('?'),
+        _ => {
+            let _ = write!(text, "${number}");
+        }
+    }
+}
+
+/// `SELECT` with all columns of `E`, up to the name of the table.
+pub(crate) fn select<E: Table>(transaction: &DatabaseTransaction) -> Sql {
+    Sql::new(transaction, format!("SELECT {} FROM {}", columns::<E>(), quoted(&E::default())))
+}
+
+/// `DELETE` from the table of `E`.
+pub(crate) fn delete<E: Table>(transaction: &DatabaseTransaction) -> Sql {
+    Sql::new(transaction, format!("DELETE FROM {}", quoted(&E::default())))
+}
+
+/// The rows whose `column` has one of the values, each once.
+pub(crate) async fn select_in<E: Table>(
+    transaction: &DatabaseTransaction,
+    column: E::Column,
+    values: Vec<Value>,
+) -> Result<Vec<Stored<E::Row>>, DbErr> {
+    let mut rows = Vec::new();
+    for list in lists(values) {
+        let sql = select::<E>(transaction).text(&format!(" WHERE {} IN ", quoted(&column))).list(list);
+        sql.rows_into::<E>(transaction, &mut rows).await?;
+    }
+    Ok(rows)
+}
+
+/// Removes the rows whose `column` has one of the values; returns how many there were.
+pub(crate) async fn delete_in<E: Table>(
+    transaction: &DatabaseTransaction,
+    column: E::Column,
+    values: Vec<Value>,
+) -> Result<u64, DbErr> {
+    let mut deleted = 0;
+    for list in lists(values) {
+        let sql = delete::<E>(transaction).text(&format!(" WHERE {} IN ", quoted(&column))).list(list);
+        deleted += sql.execute(transaction).await?;
+    }
+    Ok(deleted)
+}
+
+/// Removes the rows with these keys, whose parts follow each other in `keys`; returns how many there were.
+pub(crate) async fn delete_keys<E: Table>(
+    transaction: &DatabaseTransaction,
+    keys: Vec<Value>,
+) -> Result<u64, DbErr> {
+    let names = primary_key::<E>();
+    let width = names.len();
+    let condition = format!(" WHERE ({}) IN (VALUES ", names.join(", "));
+    let mut deleted = 0;
+    for chunk in in_chunks(keys, width, INSERT_ROWS) {
+        let sql = delete::<E>(transaction).text(&condition).tuples(chunk, width).text(")");
+        deleted += sql.execute(transaction).await?;
+    }
+    Ok(deleted)
+}
+
+/// What to do with a row whose key is there already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// Fail.
+    Refuse,
+    /// Replace it.
+    Replace,
+}
+
+/// Adds rows. With [`Existing::Replace`] no key must come twice.
+pub(crate) async fn insert<E: Table>(
+    transaction: &DatabaseTransaction,
+    rows: impl IntoIterator<Item = Stored<E::Row>>,
+    existing: Existing,
+) -> Result<(), DbErr> {
+    let width = E::Column::iter().count();
+    let head = format!("INSERT INTO {} ({}) VALUES ", quoted(&E::default()), columns::<E>());
+    let tail = match existing {
+        Existing::Refuse => String::new(),
+        Existing::Replace => {
+            let set: Vec<String> = E::Column::iter()
+                .filter(|&column| E::PrimaryKey::from_column(column).is_none())
+                .map(|column| format!("{0} = excluded.{0}", quoted(&column)))
+                .collect();
+            format!(" ON CONFLICT ({}) DO UPDATE SET {}", primary_key::<E>().join(", "), set.join(", "))
+        }
+    };
+    let mut rows = rows.into_iter();
+    loop {
+        // As values, rows are larger: never more of them than one statement takes.
+        let mut values = Vec::with_capacity(width * rows.size_hint().0.min(INSERT_ROWS));
+        for row in rows.by_ref().take(INSERT_ROWS) {
+            E::push_values(row, &mut values);
+        }
+        if values.is_empty() {
+            return Ok(());
+        }
+        for chunk in in_chunks(values, width, INSERT_ROWS) {
+            Sql::new(transaction, head.as_str())
+                .tuples(chunk, width)
+                .text(&tail)
+                .execute(transaction)
+                .await?;
+        }
+    }
+}
+
+/// Cuts tuples of `width` values into chunks of `most` tuples, and the rest into chunks whose sizes are powers of two.
+fn in_chunks(values: Vec<Value>, width: usize, most: usize) -> impl Iterator<Item = Vec<Value>> + Send {
+    let mut left = values.len() / width;
+    let mut values = values.into_iter();
+    std::iter::from_fn(move || {
+        if left == 0 {
+            return None;
+        }
+        let tuples = most.min(1 << left.ilog2());
+        left -= tuples;
+        Some(values.by_ref().take(tuples * width).collect())
+    })
+}
+
+/// Cuts a list for `IN`, each value once, into lists whose sizes are powers of four, the last one filled up with its
+/// last value.
+fn lists(mut values: Vec<Value>) -> impl Iterator<Item = Vec<Value>> + Send {
+    // A value in two lists would find its row twice.
+    values.sort_unstable_by(compare);
+    values.dedup();
+    let mut values = values.into_iter();
+    std::iter::from_fn(move || {
+        let mut list: Vec<Value> = values.by_ref().take(LIST_VALUES).collect();
+        let last = list.last()?.clone();
+        let mut length = 1;
+        while length < list.len() {
+            length *= 4;
+        }
+        list.resize(length, last);
+        Some(list)
+    })
+}
+
+/// An order of values of one type.
+fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
+    match (a, b) {
+        (Value::BigInt(a), Value::BigInt(b)) => a.cmp(b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        _ => std::cmp::Ordering::Equal,
+    }
+}
+
+fn columns<E: EntityTrait>() -> String {
+    let names: Vec<String> = E::Column::iter().map(|column| quoted(&column)).collect();
+    names.join(", ")
+}
+
+fn primary_key<E: EntityTrait>() -> Vec<String> {
+    E::PrimaryKey::iter().map(|part| quoted(&part.into_column())).collect()
+}
+
+/// Quoted, since some names are words of SQL, too.
+fn quoted(name: &dyn Iden) -> String {
+    format!("\"{}\"", name.unquoted())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes(count: usize, cut: impl Fn(Vec<Value>) -> Vec<Vec<Value>>) -> Vec<usize> {
+        let values = (0..count as i64).map(Value::from).collect();
+        cut(values).iter().map(Vec::len).collect()
+    }
+
+    #[test]
+    fn chunks_are_powers_of_two() {
+        let cut = |values| in_chunks(values, 3, 4).collect();
+        assert_eq!(sizes(0, cut), Vec::<usize>::new());
+        assert_eq!(sizes(3, cut), [3]);
+        assert_eq!(sizes(9, cut), [6, 3]);
+        assert_eq!(sizes(33, cut), [12, 12, 6, 3]);
+    }
+
+    #[test]
+    fn lists_are_filled_up_to_powers_of_four() {
+        let cut = |values| lists(values).collect();
+        assert_eq!(sizes(0, cut), Vec::<usize>::new());
+        assert_eq!(sizes(1, cut), [1]);
+        assert_eq!(sizes(5, cut), [16]);
+        assert_eq!(sizes(1024, cut), [1024]);
+        assert_eq!(sizes(1026, cut), [1024, 4]);
+        let twice: Vec<Vec<Value>> = lists([2_i64, 1, 2].map(Value::from).to_vec()).collect();
+        assert_eq!(twice, [[1_i64, 2, 2, 2].map(Value::from)]);
+    }
+}

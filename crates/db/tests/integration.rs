@@ -1,0 +1,16 @@
+//! The database as its users see it, on SQLite and on PostgreSQL.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod integration {
+    mod crash;
+    mod damage;
+    mod flips;
+    mod laws;
+    mod old_stores;
+    mod opening;
+    mod rows;
+    mod several;
+    mod together;
+    mod worker;
+}

@@ -1,0 +1,194 @@
+//! Stores of every format version are opened for ever. One of each is in `tests/stores/`.
+//!
+//! A new version gets a folder of its own: `SHEAF_WRITE_STORE=1 cargo test -p sheaf-db old_stores` writes the one that is
+//! missing. The others are never changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sheaf_db::Database;
+use sheaf_model::{DataType, SamplePeriod, Samples, Tick, TimeRange, Values};
+use sheaf_store::{
+    CheckOptions, CompactOptions, Layout, LocalDisk, Rows, SeriesSpec, Settings, Store, Watch, Write, check,
+};
+
+fn stored(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stores/v{version}"))
+}
+
+fn settings() -> Settings {
+    Settings { tail_write_bytes: 256, ..Settings::default() }
+}
+
+fn specs() -> Vec<SeriesSpec> {
+    let period: SamplePeriod = "1_s".parse().unwrap();
+    let regular = |phase_ticks| Layout::Regular { period, phase_ticks };
+    let mut specs: Vec<SeriesSpec> = DataType::ALL
+        .into_iter()
+        .map(|data_type| SeriesSpec { key: format!("/old/{data_type}/1_s"), data_type, layout: regular(0) })
+        .collect();
+    let float = DataType::Float64;
+    specs.push(SeriesSpec { key: "/old/phase/1_s".to_owned(), data_type: float, layout: regular(5) });
+    specs.push(SeriesSpec { key: "/traces/bill".to_owned(), data_type: float, layout: Layout::Irregular });
+    specs
+}
+
+fn origin() -> Tick {
+    "2020-01-01".parse().unwrap()
+}
+
+fn at(second: i64, phase_ticks: i64) -> Tick {
+    origin().checked_add(second * Tick::PER_SECOND + phase_ticks).unwrap()
+}
+
+/// `0, 1, 2, …` in any type; floats in eighths, below zero where there is such a thing.
+fn values(data_type: DataType, len: usize) -> Values {
+    let floats = || (0..len).map(|i| i as f64 / 8.0 - 3.0);
+    match data_type {
+        DataType::Uint8 => Values::U8((0..len).map(|i| i as u8).collect()),
+        DataType::Int8 => Values::I8((0..len).map(|i| i as i8).collect()),
+        DataType::Uint16 => Values::U16((0..len).map(|i| i as u16).collect()),
+        DataType::Int16 => Values::I16((0..len).map(|i| -(i as i16)).collect()),
+        DataType::Uint32 => Values::U32((0..len).map(|i| i as u32).collect()),
+        DataType::Int32 => Values::I32((0..len).map(|i| -(i as i32)).collect()),
+        DataType::Uint64 => Values::U64((0..len).map(|i| u64::MAX - i as u64).collect()),
+        DataType::Int64 => Values::I64((0..len).map(|i| i64::MIN + i as i64).collect()),
+        DataType::Float32 => Values::F32(floats().map(|value| value as f32).collect()),
+        DataType::Float64 => Values::F64(floats().collect()),
+    }
+}
+
+const LEN: usize = 200;
+
+async fn open(folder: &Path) -> (Store, Database) {
+    let database = Database::sqlite(&folder.join("sheaf.db")).await.unwrap();
+    let disk = Arc::new(LocalDisk::new(folder).unwrap());
+    (Store::open(disk, Arc::new(database.manifest()), settings()).await.unwrap(), database)
+}
+
+/// Every kind of piece: dense and listed, merged, in the tail, deleted, changed.
+async fn write(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let (store, database) = open(folder).await;
+    let specs = specs();
+    let ids = store.create_series(&specs).await.unwrap();
+    let period: SamplePeriod = "1_s".parse().unwrap();
+    for (&id, spec) in ids.iter().zip(&specs) {
+        let values = values(spec.data_type, LEN);
+        let listed = |phase| {
+            Rows::listed((0..LEN as i64).map(|second| at(second, phase)).collect(), values.clone()).unwrap()
+        };
+        let rows = match spec.layout {
+            Layout::Regular { phase_ticks: 0, .. } => {
+                // Every 64th sample is missing.
+                let samples = Samples::new(origin(), period, values.clone()).unwrap();
+                samples.with_validity(vec![u64::MAX << 1; LEN.div_ceil(64)]).unwrap().into()
+            }
+            Layout::Regular { phase_ticks, .. } => listed(phase_ticks),
+            Layout::Irregular => {
+                let mut estimated = vec![0; LEN.div_ceil(64)];
+                estimated[0] = 0b1010;
+                listed(7).with_estimated(estimated).unwrap()
+            }
+        };
+        store.write(Write::new().rows(id, rows)).await.unwrap();
+    }
+    store.compact(CompactOptions { all: true }, &Watch::default()).await.unwrap();
+    let mut small = Write::new();
+    for (&id, spec) in ids.iter().zip(&specs) {
+        let phase = match spec.layout {
+            Layout::Regular { phase_ticks, .. } => phase_ticks,
+            Layout::Irregular => 7,
+        };
+        small = small.rows(id, Rows::listed(vec![at(1000, phase)], values(spec.data_type, 1)).unwrap());
+        small = small.delete(id, TimeRange::new(at(100, 0), at(110, 0)).unwrap());
+    }
+    store.write(small.key("the small one")).await.unwrap();
+    // One more segment that is not merged.
+    let more = Samples::new(at(2000, 0), period, values(DataType::Float64, LEN)).unwrap();
+    store.write(Write::new().rows(ids[9], more)).await.unwrap();
+    drop(store);
+    database.close().await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            drop(fs::copy(entry.path(), to).unwrap())
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_1_is_read() {
+    let stored = stored(1);
+    if !stored.exists() {
+        assert!(std::env::var_os("SHEAF_WRITE_STORE").is_some(), "{} is missing", stored.display());
+        write(&stored).await;
+    }
+    // Opening changes files; those that are checked in stay as they are.
+    let folder = tempfile::tempdir().unwrap();
+    copy(&stored, folder.path());
+    for round in 0..2 {
+        let (store, database) = open(folder.path()).await;
+        for spec in specs() {
+            let id = store.find_series(&spec.key).await.unwrap().unwrap();
+            assert_eq!(*store.spec(id).await.unwrap(), spec);
+            let mut found = Vec::new();
+            for rows in store.scan(id, None).await.unwrap() {
+                let rows = rows.unwrap();
+                for row in (0..rows.len()).filter(|&row| rows.is_valid(row)) {
+                    found.push((
+                        rows.start_ticks(row),
+                        rows.values().get(row).unwrap(),
+                        rows.is_estimated(row),
+                    ));
+                }
+            }
+            assert_eq!(found, expected(&spec), "{} in round {round}", spec.key);
+        }
+        // A key is remembered, and what it wrote is not written again.
+        store.compact(CompactOptions { all: true }, &Watch::default()).await.unwrap();
+        let disk = Arc::new(LocalDisk::new(folder.path()).unwrap());
+        let report = check(
+            disk,
+            Arc::new(database.manifest()),
+            settings(),
+            CheckOptions::default(),
+            &Watch::default(),
+        )
+        .await
+        .unwrap();
+        assert_eq!(report.damages(), 0, "{:?}", report.findings);
+        drop(store);
+        database.close().await;
+    }
+}
+
+/// Start, value and whether it was estimated, of all rows with a value.
+fn expected(spec: &SeriesSpec) -> Vec<(i64, f64, bool)> {
+    let first = values(spec.data_type, LEN);
+    let (phase, irregular) = match spec.layout {
+        Layout::Regular { phase_ticks, .. } => (phase_ticks, false),
+        Layout::Irregular => (7, true),
+    };
+    let mut rows = Vec::new();
+    for second in 0..LEN {
+        let is_missing = !irregular && phase == 0 && second % 64 == 0;
+        if !is_missing && !(100..110).contains(&second) {
+            let is_estimated = irregular && (second == 1 || second == 3);
+            rows.push((at(second as i64, phase).ticks(), first.get(second).unwrap(), is_estimated));
+        }
+    }
+    rows.push((at(1000, phase).ticks(), first.get(0).unwrap(), false));
+    if spec.key == "/old/FLOAT64/1_s" {
+        rows.extend((0..LEN).map(|i| (at(2000 + i as i64, 0).ticks(), first.get(i).unwrap(), false)));
+    }
+    rows
+}

@@ -1,0 +1,109 @@
+//! Where the data are, and how commands that take time work on them.
+
+use std::error::Error;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sheaf_db::Database;
+use sheaf_store::manifest::Manifest;
+use sheaf_store::{Disk, LocalDisk, Settings, Store, Watch};
+
+/// Name of the SQLite database in the data folder.
+const DATABASE: &str = "sheaf.db";
+
+/// Where the data are.
+#[derive(clap::Args)]
+pub(crate) struct DataArgs {
+    /// The data folder [default: the platform's folder for data, like ~/.local/share/sheaf]
+    #[arg(long, value_name = "DIR", env = "SHEAF_DATA_DIR")]
+    data_dir: Option<PathBuf>,
+    /// URL of a PostgreSQL database with the manifest, postgres://user:password@host/name [default: SQLite, in sheaf.db in
+    /// the data folder]
+    #[arg(long, value_name = "URL", env = "SHEAF_DATABASE", hide_env_values = true)]
+    database: Option<String>,
+}
+
+impl DataArgs {
+    fn folder(&self) -> Result<PathBuf, Box<dyn Error>> {
+        match &self.data_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => match directories::ProjectDirs::from("", "", "sheaf") {
+                Some(folders) => Ok(folders.data_dir().to_owned()),
+                None => {
+                    Err("there is no home folder on this machine: say where the data are with --data-dir"
+                        .into())
+                }
+            },
+        }
+    }
+
+    /// The folder and the database, which must both be there.
+    pub(crate) async fn existing(&self) -> Result<(Arc<dyn Disk>, Arc<dyn Manifest>), Box<dyn Error>> {
+        let folder = self.folder()?;
+        let file = folder.join(DATABASE);
+        if !folder.is_dir() || (self.database.is_none() && !file.is_file()) {
+            return Err(format!(
+                "there is no store in {}: name its folder with --data-dir, or write something first",
+                folder.display()
+            )
+            .into());
+        }
+        let database = match &self.database {
+            Some(url) => Database::connect(url).await?,
+            None => Database::sqlite(&file).await?,
+        };
+        Ok((Arc::new(LocalDisk::new(folder)?), Arc::new(database.manifest())))
+    }
+
+    /// The store, which must be there.
+    pub(crate) async fn open(&self) -> Result<Store, Box<dyn Error>> {
+        let (disk, manifest) = self.existing().await?;
+        Ok(Store::open(disk, manifest, Settings::default()).await?)
+    }
+}
+
+/// Runs a command that works on a store. Ctrl-C cancels it, progress shows on a terminal.
+pub(crate) fn run<T, F>(command: impl FnOnce(Watch) -> F) -> Result<T, Box<dyn Error>>
+where
+    F: Future<Output = Result<T, Box<dyn Error>>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let bar = ProgressBar::no_length();
+    // A template that does not parse would be a mistake in this line; the default style will do.
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
+        bar.set_style(style);
+    }
+    let watch = Watch::new({
+        let bar = bar.clone();
+        move |progress| {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+            bar.set_message(progress.what);
+        }
+    });
+    let result = runtime.block_on(async {
+        let cancelled = watch.clone();
+        let interrupt = tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                cancelled.cancel();
+            }
+        });
+        let result = command(watch).await;
+        interrupt.abort();
+        result
+    });
+    bar.finish_and_clear();
+    result
+}
+
+/// Bytes for people: `1.2 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// Counts for people: `1,234,567`.
+pub(crate) fn count(count: u64) -> String {
+    indicatif::HumanCount(count).to_string()
+}

@@ -1,0 +1,266 @@
+//! Writes that wait for the same transaction share it, and with it one commit and one sync.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sheaf_model::TimeRange;
+use tokio::sync::oneshot;
+
+use crate::error::{StoreError, in_full};
+use crate::manifest::{PieceKey, PieceKind, Stored};
+use crate::publish::{Committed, Draft, Place, Publication};
+use crate::series::{Piece, SeriesId};
+use crate::sink::Written;
+use crate::store::{Inner, Store};
+use crate::view;
+use crate::write::Receipt;
+
+/// A write that is ready to be published.
+#[derive(Debug)]
+pub(crate) struct Item {
+    /// Idempotency key, and checksum of the contents.
+    pub(crate) key: Option<(String, i64)>,
+    pub(crate) deletions: Vec<(SeriesId, TimeRange)>,
+    pub(crate) written: Written,
+}
+
+impl Item {
+    /// Whether publishing it would change nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.key.is_none() && self.deletions.is_empty() && self.written.drafts.is_empty()
+    }
+}
+
+type Answer = oneshot::Sender<Result<Receipt, StoreError>>;
+
+/// The writes that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    waiting: Mutex<Vec<(Item, Answer)>>,
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// So many items share a transaction at most, so that none waits for long.
+const MOST_ITEMS: usize = 1024;
+
+/// A write with more new dense pieces than this does not look for pieces that it hides: compaction does.
+const MOST_HIDING: usize = 256;
+
+impl Group {
+    /// Publishes an item, together with all that wait.
+    pub(crate) async fn publish(&self, inner: &Arc<Inner>, item: Item) -> Result<Receipt, StoreError> {
+        let (answer, mut result) = oneshot::channel();
+        self.lock().push((item, answer));
+        loop {
+            let turn = self.turn.clone().lock_owned().await;
+            match result.try_recv() {
+                Ok(result) => return result,
+                Err(oneshot::error::TryRecvError::Closed) => return Err(ended_early()),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let items = {
+                let mut waiting = self.lock();
+                let most = waiting.len().min(MOST_ITEMS);
+                waiting.drain(..most).collect()
+            };
+            // A task of its own: others wait for it too, so it must not end with this future.
+            let inner = inner.clone();
+            let done = tokio::spawn(async move {
+                let _turn = turn;
+                publish_all(&inner, items).await;
+            });
+            done.await.map_err(|error| StoreError::Task(error.to_string()))?;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Item, Answer)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ended_early() -> StoreError {
+    StoreError::Task("the transaction was given up".to_owned())
+}
+
+/// Publishes items and answers each of them.
+async fn publish_all(inner: &Arc<Inner>, items: Vec<(Item, Answer)>) {
+    // The answer is an error once, for one of them; the others get a text. Errors can't be copied.
+    let mut results: Vec<Option<Result<Receipt, StoreError>>> = items.iter().map(|_| None).collect();
+    let outcome = publish_together(inner, &items, &mut results).await;
+    if let Ok(Some(committed)) = &outcome {
+        Store(inner.clone()).move_tail_if_due(committed);
+    }
+    let commit = outcome.as_ref().ok().and_then(Option::as_ref).map(|committed| committed.commit);
+    let mut failure = outcome.err();
+    let failure_text = failure.as_ref().map(|error| in_full(error));
+    for ((_, answer), result) in items.into_iter().zip(results) {
+        let result = match (result, commit) {
+            (Some(result), _) => result,
+            (None, Some(commit)) => Ok(Receipt { commit, repeated: false }),
+            (None, None) => Err(failure.take().unwrap_or_else(|| {
+                StoreError::Task(
+                    failure_text.clone().unwrap_or_else(|| "the transaction was given up".to_owned()),
+                )
+            })),
+        };
+        // Nobody waits for it any more: that changes nothing.
+        let _unheard = answer.send(result);
+    }
+}
+
+/// Publishes all items that can be, in one transaction. Items that can't be get their result here; those that get none
+/// share the outcome: `None` if there was nothing to publish.
+async fn publish_together(
+    inner: &Inner,
+    items: &[(Item, Answer)],
+    results: &mut [Option<Result<Receipt, StoreError>>],
+) -> Result<Option<Committed>, StoreError> {
+    let mut publication = Publication::begin(inner).await?;
+    let mut ids: Vec<i64> = Vec::new();
+    for (item, _) in items {
+        ids.extend(item.written.drafts.iter().map(|draft| draft.series.0));
+        ids.extend(item.deletions.iter().map(|(series, _)| series.0));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let unknown = publication.load_series(&ids).await?;
+
+    let mut keys: HashMap<&str, i64> = HashMap::new();
+    let mut chosen = Vec::new();
+    // Repetitions of an item of this group share its fate.
+    let mut repeats = Vec::new();
+    for (index, (item, _)) in items.iter().enumerate() {
+        let is_unknown = |id: &SeriesId| unknown.binary_search(&id.0).is_ok();
+        let mut series =
+            item.written.drafts.iter().map(|draft| draft.series).chain(item.deletions.iter().map(|d| d.0));
+        if let Some(id) = series.find(is_unknown) {
+            results[index] = Some(Err(StoreError::UnknownSeries(id)));
+            continue;
+        }
+        if let Some((key, payload)) = &item.key {
+            let reused = |commit| StoreError::KeyReused { key: key.clone(), commit };
+            if let Some(other) = keys.get(key.as_str()) {
+                if other == payload {
+                    repeats.push(index);
+                } else {
+                    results[index] = Some(Err(reused(publication.commit())));
+                }
+                continue;
+            }
+            if let Some(stored) = publication.tx().key(key).await?.filter(|stored| stored.is_intact()) {
+                let commit = stored.row.commit;
+                let is_same = stored.row.payload == *payload;
+                results[index] =
+                    Some(if is_same { Ok(Receipt { commit, repeated: true }) } else { Err(reused(commit)) });
+                continue;
+            }
+        }
+        if let Some(file) = publication.add_files(&item.written.files).await? {
+            let lease_s = inner.settings.writer_lease.as_secs();
+            let file = inner.disk.describe(&file);
+            results[index] = Some(Err(StoreError::WriterTooSlow { file, lease_s }));
+            continue;
+        }
+        if let Some((key, payload)) = &item.key {
+            keys.insert(key, *payload);
+        }
+        chosen.push(index);
+    }
+    if chosen.is_empty() {
+        return Ok(None);
+    }
+    let commit = publication.commit();
+    delete_and_hide(inner, &mut publication, chosen.iter().map(|&index| &items[index].0)).await?;
+    for &index in &chosen {
+        let item = &items[index].0;
+        if let Some((key, payload)) = &item.key {
+            publication.add_key(key.clone(), *payload).await?;
+        }
+        for draft in &item.written.drafts {
+            publication.add(draft.clone(), commit);
+        }
+    }
+    let committed = publication.finish(inner).await?;
+    for index in repeats {
+        results[index] = Some(Ok(Receipt { commit, repeated: true }));
+    }
+    Ok(Some(committed))
+}
+
+/// Adds the tombstones, and removes pieces of which nothing is left to see: those in a deleted range, and those under a
+/// new dense run without missing samples.
+async fn delete_and_hide(
+    inner: &Inner,
+    publication: &mut Publication,
+    items: impl Iterator<Item = &Item>,
+) -> Result<(), StoreError> {
+    let mut hidden: Vec<(SeriesId, TimeRange, bool)> = Vec::new();
+    for item in items {
+        hidden.extend(item.deletions.iter().map(|&(series, range)| (series, range, true)));
+        let full =
+            item.written.drafts.iter().filter(|draft| draft.kind == PieceKind::Dense && draft.missing == 0);
+        let full: Vec<_> =
+            full.filter_map(|draft| Some((draft.series, draft_range(draft)?, false))).collect();
+        if full.len() <= MOST_HIDING {
+            hidden.extend(full);
+        }
+    }
+    if hidden.is_empty() {
+        return Ok(());
+    }
+    let mut ids: Vec<i64> = hidden.iter().map(|(series, ..)| series.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut pieces: HashMap<i64, Vec<_>> = HashMap::new();
+    for stored in publication.tx().pieces(&ids).await? {
+        pieces.entry(stored.row.series).or_default().push(stored);
+    }
+    let mut views = HashMap::new();
+    for id in ids {
+        let Some(row) = publication.series(SeriesId(id)).cloned() else { continue };
+        let stored = Stored::seal(row);
+        views.insert(id, view::verified(inner, &stored, pieces.remove(&id).unwrap_or_default())?);
+    }
+    let mut removed: BTreeMap<PieceKey, &Piece> = BTreeMap::new();
+    let mut tombstones = Vec::new();
+    for &(series, range, is_deletion) in &hidden {
+        let Some(view) = views.get(&series.0) else { continue };
+        let mut any_left = false;
+        for piece in &view.pieces {
+            if range.begin() <= piece.range.begin() && piece.range.end() <= range.end() {
+                removed.insert(piece.key, piece);
+            } else if piece.is_data() && range.intersection(piece.range).is_some() {
+                any_left = true;
+            }
+        }
+        if is_deletion {
+            // Without samples left to hide, it is still a change.
+            let kind = if any_left { PieceKind::Tombstone } else { PieceKind::Change };
+            let (begin_ticks, end_ticks) = (range.begin().ticks(), range.end().ticks());
+            tombstones.push(Draft {
+                series,
+                kind,
+                begin_ticks,
+                end_ticks,
+                place: Place::Nowhere,
+                rows: 0,
+                missing: 0,
+            });
+        }
+    }
+    let mut segments: Vec<i64> =
+        removed.values().filter(|piece| piece.is_in_segment()).map(|piece| piece.segment).collect();
+    segments.sort_unstable();
+    segments.dedup();
+    publication.load_states(&segments).await?;
+    removed.into_values().for_each(|piece| publication.remove(piece));
+    let commit = publication.commit();
+    tombstones.into_iter().for_each(|draft| publication.add(draft, commit));
+    Ok(())
+}
+
+/// The range of a draft; `None` if it is none, which the checks before have ruled out.
+fn draft_range(draft: &Draft) -> Option<TimeRange> {
+    let tick = |ticks| sheaf_model::Tick::new(ticks).ok();
+    TimeRange::new(tick(draft.begin_ticks)?, tick(draft.end_ticks)?).ok()
+}

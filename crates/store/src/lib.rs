@@ -1,0 +1,58 @@
+//! Samples on disk: they go in, survive everything, and come out exactly.
+//!
+//! A [`Store`] is a folder with *segments*, immutable Parquet files of samples, and a *manifest*, a database that says
+//! which rows of which segment belong to which series. `FORMAT.md` beside this crate describes every byte, and what is
+//! left after half of a write.
+//!
+//! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged.
+//! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
+//! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
+//! - [`Store::check`] verifies all of it.
+//!
+//! Files are reached through [`Disk`] and rows of the manifest through [`manifest::Manifest`], so that tests can make both
+//! fail.
+
+mod changes;
+mod check;
+mod collect;
+mod compact;
+mod disk;
+mod error;
+mod group;
+mod head_file;
+mod lease;
+pub mod manifest;
+mod merge_policy;
+mod plan;
+mod publish;
+mod rows;
+mod runs;
+mod scan;
+mod segment;
+mod segment_cache;
+mod series;
+mod sink;
+mod snapshot;
+mod stats;
+mod store;
+mod tail;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod view;
+mod watch;
+mod write;
+
+pub use check::{CheckOptions, CheckReport, Finding, check};
+pub use compact::{CompactOptions, Compacted};
+pub use disk::{Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
+pub use error::{InvalidRows, SeriesName, StoreError};
+pub use merge_policy::{MergePolicy, SegmentInfo};
+pub use rows::{Rows, RowsError, Starts};
+pub use scan::Scan;
+pub use segment::{Codec, SegmentError};
+pub use series::{Layout, SeriesId, SeriesSpec};
+pub use snapshot::Snapshot;
+pub use stats::{SegmentStats, Stats};
+pub use store::{Settings, Store};
+pub use watch::{Progress, Watch};
+pub use write::{Receipt, Write};

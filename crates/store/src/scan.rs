@@ -1,0 +1,359 @@
+//! Reading the steps of a plan: verified, in bounded memory, in order of time.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use sheaf_model::{Tick, TimeRange, Values};
+
+use crate::error::{SeriesName, StoreError};
+use crate::manifest::PieceKind;
+use crate::plan::{How, Step};
+use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, zeros};
+use crate::runs::{LONGEST_GAP, append_row};
+use crate::segment::{SegmentReader, StartsOf};
+use crate::series::{Layout, Piece, SeriesView};
+
+/// The most rows of a chunk. A quarter of a row group: large enough that the work per chunk does not show, small enough
+/// that a chunk of doubles stays in the second-level cache of a server's core.
+const CHUNK_ROWS: i64 = 1 << 17;
+
+/// Opens the segments that a scan reads.
+pub(crate) trait Segments: Send + Sync {
+    /// The reader of segment `id`, for `series`.
+    fn open(&self, id: i64, series: &SeriesName) -> Result<Arc<SegmentReader>, StoreError>;
+}
+
+/// Rows of one series, chunk by chunk, in order of time. Made by [`Snapshot::scan`](crate::Snapshot::scan).
+///
+/// Chunks of a regular series are grids of at most 131 072 slots; slots where nothing is known are missing in them, and
+/// longer stretches without any row are left out. Those of an irregular series are listed rows. The iterator blocks while
+/// it reads. After an error it ends.
+pub struct Scan {
+    view: Arc<SeriesView>,
+    segments: Arc<dyn Segments>,
+    steps: std::vec::IntoIter<Step>,
+    /// What is left of the step that is being read.
+    current: Option<Step>,
+    /// Pieces that are read whole, until the scan is past them.
+    whole: HashMap<usize, Arc<Rows>>,
+}
+
+impl Scan {
+    pub(crate) fn new(view: Arc<SeriesView>, segments: Arc<dyn Segments>, steps: Vec<Step>) -> Scan {
+        Scan { view, segments, steps: steps.into_iter(), current: None, whole: HashMap::new() }
+    }
+
+    fn chunk(&mut self, step: &Step) -> Result<Rows, StoreError> {
+        match (&step.how, self.view.spec.layout) {
+            (&How::Direct(piece), Layout::Regular { period, .. }) => {
+                self.dense_rows(&self.view.pieces[piece], step.range, period.ticks())
+            }
+            (How::Overlay(layers), Layout::Regular { period, .. }) => {
+                self.overlay_grid(step.range, layers, period.ticks())
+            }
+            (How::Overlay(layers), Layout::Irregular) => self.overlay_listed(step.range, layers),
+            (&How::Direct(piece), Layout::Irregular) => self.overlay_listed(step.range, &[piece]),
+        }
+    }
+
+    /// The first chunk of a step, and what is left of it; `None` if nothing is in it.
+    fn split(&mut self, mut step: Step) -> Result<Option<(Step, Option<Step>)>, StoreError> {
+        let view = self.view.clone();
+        if let How::Overlay(layers) = &mut step.how {
+            layers.retain(|&layer| view.pieces[layer].range.intersection(step.range).is_some());
+        }
+        let (begin, end) = (step.range.begin().ticks(), step.range.end().ticks());
+        let (from, cut) = match (view.spec.layout, &step.how) {
+            (Layout::Regular { period, .. }, How::Direct(_)) => {
+                (begin, begin.saturating_add(period.ticks().saturating_mul(CHUNK_ROWS)))
+            }
+            (Layout::Regular { period, .. }, How::Overlay(layers)) => {
+                match self.next_stretch(step.range, layers, period.ticks())? {
+                    Some(stretch) => stretch,
+                    None => return Ok(None),
+                }
+            }
+            // As many whole pieces as fit in a chunk, but at least one.
+            (Layout::Irregular, How::Overlay(layers)) => {
+                let mut ends: Vec<_> = layers.iter().map(|&layer| &view.pieces[layer]).collect();
+                ends.sort_by_key(|piece| piece.range.end());
+                let mut rows = 0;
+                let last = ends.into_iter().find(|piece| {
+                    rows += piece.rows;
+                    rows >= CHUNK_ROWS as u64
+                });
+                (begin, last.map_or(end, |piece| piece.range.end().ticks()))
+            }
+            (Layout::Irregular, How::Direct(_)) => (begin, end),
+        };
+        let cut = cut.min(end);
+        Ok(part(&step, from, cut).map(|now| (now, part(&step, cut, end))))
+    }
+
+    /// Where the next rows of an overlay lie: from the first one on, to the first longer gap, at most a chunk. Rows may be
+    /// years apart, and the slots between them must cost nothing.
+    fn next_stretch(
+        &mut self,
+        range: TimeRange,
+        layers: &[usize],
+        step_ticks: i64,
+    ) -> Result<Option<(i64, i64)>, StoreError> {
+        let view = self.view.clone();
+        let most = step_ticks.saturating_mul(CHUNK_ROWS);
+        let mut parts: Vec<(TimeRange, usize)> = layers
+            .iter()
+            .filter(|&&layer| view.pieces[layer].is_data())
+            .filter_map(|&layer| Some((view.pieces[layer].range.intersection(range)?, layer)))
+            .collect();
+        parts.sort_by_key(|(part, _)| part.begin());
+        let mut first = i64::MAX;
+        let mut spans: Vec<(i64, i64)> = Vec::new();
+        for (part, layer) in parts {
+            // What begins later is no part of this chunk, and is not read for it.
+            if part.begin().ticks() > first.saturating_add(most) {
+                break;
+            }
+            let before = spans.len();
+            if view.pieces[layer].is_dense() {
+                spans.push((part.begin().ticks(), part.end().ticks()));
+            } else {
+                let rows = self.whole(layer)?;
+                let inside = rows_within(&rows, part);
+                match &rows.starts {
+                    _ if inside.is_empty() => {}
+                    Starts::Grid { .. } => {
+                        spans.push((
+                            rows.start_ticks(inside.start),
+                            rows.start_ticks(inside.end - 1) + step_ticks,
+                        ));
+                    }
+                    Starts::Listed(starts) => {
+                        let starts = &starts[inside];
+                        let until = starts.partition_point(|&start| start < starts[0].saturating_add(most));
+                        spans.extend(starts[..until].iter().map(|&start| (start, start + step_ticks)));
+                    }
+                }
+            }
+            first = spans[before..].iter().map(|span| span.0).fold(first, i64::min);
+        }
+        spans.sort_unstable();
+        let Some(&(begin, mut end)) = spans.first() else { return Ok(None) };
+        for &(next, next_end) in &spans {
+            if next - end > LONGEST_GAP as i64 * step_ticks {
+                break;
+            }
+            end = end.max(next_end);
+        }
+        Ok(Some((begin, end.min(begin.saturating_add(most)))))
+    }
+
+    fn dense_rows(&self, piece: &Piece, range: TimeRange, step_ticks: i64) -> Result<Rows, StoreError> {
+        let slots = |ticks: i64| (ticks / step_ticks) as u64;
+        let from = piece.first_row + slots(range.begin().ticks() - piece.range.begin().ticks());
+        let rows = from..from + slots(range.ticks());
+        let starts = StartsOf::Grid { first_ticks: range.begin().ticks(), step_ticks };
+        self.read(piece, rows, starts, range)
+    }
+
+    fn read(
+        &self,
+        piece: &Piece,
+        rows: Range<u64>,
+        starts: StartsOf,
+        range: TimeRange,
+    ) -> Result<Rows, StoreError> {
+        let name = self.view.name_at(range);
+        let reader = self.segments.open(piece.segment, &name)?;
+        let rows = reader
+            .read(rows, starts)
+            .map_err(|source| StoreError::Segment { series: name.clone(), source })?;
+        // A series whose type was widened keeps its old segments.
+        if rows.values.data_type() == self.view.spec.data_type {
+            return Ok(rows);
+        }
+        Err(StoreError::DamagedSeries {
+            database: "the manifest".to_owned(),
+            series: name,
+            problem: format!(
+                "a piece of it has {} instead of {}",
+                rows.values.data_type(),
+                self.view.spec.data_type
+            ),
+        })
+    }
+
+    /// The rows of a piece that has no slots; kept until the scan is past it.
+    fn whole(&mut self, index: usize) -> Result<Arc<Rows>, StoreError> {
+        if let Some(rows) = self.whole.get(&index) {
+            return Ok(rows.clone());
+        }
+        let piece = &self.view.pieces[index];
+        let rows = match &piece.tail {
+            Some(rows) => rows.clone(),
+            None => {
+                let rows = piece.first_row..piece.first_row + piece.rows;
+                Arc::new(self.read(piece, rows, StartsOf::Column, piece.range)?)
+            }
+        };
+        self.whole.insert(index, rows.clone());
+        Ok(rows)
+    }
+
+    fn overlay_grid(
+        &mut self,
+        range: TimeRange,
+        layers: &[usize],
+        step_ticks: i64,
+    ) -> Result<Rows, StoreError> {
+        let view = self.view.clone();
+        let data_type = view.spec.data_type;
+        let first_ticks = range.begin().ticks();
+        let len = (range.ticks() / step_ticks) as usize;
+        let slot = |ticks: i64| ((ticks - first_ticks) / step_ticks) as usize;
+        let mut out = zeros(data_type, len);
+        let mut valid = (!data_type.is_float()).then(|| vec![0_u64; len.div_ceil(64)]);
+        for &layer in layers {
+            let piece = &view.pieces[layer];
+            let Some(part) = piece.range.intersection(range) else { continue };
+            if piece.kind == PieceKind::Tombstone {
+                // A tombstone may begin and end anywhere: it hides the rows that start in it.
+                let slots_before =
+                    |ticks: i64| ((ticks - first_ticks + step_ticks - 1) / step_ticks) as usize;
+                blank(
+                    &mut out,
+                    &mut valid,
+                    slots_before(part.begin().ticks())..slots_before(part.end().ticks()),
+                );
+                continue;
+            }
+            let rows = if piece.is_dense() {
+                Arc::new(self.dense_rows(piece, part, step_ticks)?)
+            } else {
+                self.whole(layer)?
+            };
+            let inside = rows_within(&rows, part);
+            with_both!(&mut out, &rows.values, (to, from) => {
+                for row in inside {
+                    if rows.is_valid(row) {
+                        let slot = slot(rows.start_ticks(row));
+                        to[slot] = from[row];
+                        if let Some(words) = &mut valid {
+                            set_bit(words, slot);
+                        }
+                    }
+                }
+            });
+        }
+        let validity =
+            valid.filter(|words| words.iter().map(|word| word.count_ones() as usize).sum::<usize>() < len);
+        Ok(Rows { starts: Starts::Grid { first_ticks, step_ticks }, values: out, validity, estimated: None })
+    }
+
+    fn overlay_listed(&mut self, range: TimeRange, layers: &[usize]) -> Result<Rows, StoreError> {
+        let view = self.view.clone();
+        // By start: the layer that has it last, and its row there. A row without a value only counts where no other is.
+        let mut found: BTreeMap<i64, (usize, usize)> = BTreeMap::new();
+        for &layer in layers {
+            let piece = &view.pieces[layer];
+            let Some(part) = piece.range.intersection(range) else { continue };
+            if piece.kind == PieceKind::Tombstone {
+                let hidden: Vec<i64> =
+                    found.range(part.begin().ticks()..part.end().ticks()).map(|(&start, _)| start).collect();
+                hidden.iter().for_each(|start| {
+                    found.remove(start);
+                });
+                continue;
+            }
+            let rows = self.whole(layer)?;
+            for row in rows_within(&rows, part) {
+                let start = rows.start_ticks(row);
+                let replaces = match found.get(&start) {
+                    Some(&(before, before_row)) => {
+                        rows.is_valid(row)
+                            || self.whole.get(&before).is_none_or(|rows| !rows.is_valid(before_row))
+                    }
+                    None => true,
+                };
+                if replaces {
+                    found.insert(start, (layer, row));
+                }
+            }
+        }
+        let mut listed = Rows::none(view.spec.data_type);
+        for (layer, row) in found.into_values() {
+            if let Some(rows) = self.whole.get(&layer) {
+                append_row(&mut listed, rows, row);
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// Which rows start in the range.
+fn rows_within(rows: &Rows, range: TimeRange) -> Range<usize> {
+    let (begin, end) = (range.begin().ticks(), range.end().ticks());
+    match &rows.starts {
+        Starts::Grid { first_ticks, step_ticks } => {
+            let from = |ticks: i64| ((ticks - first_ticks).max(0) + step_ticks - 1) / step_ticks;
+            (from(begin) as usize).min(rows.len())..(from(end) as usize).min(rows.len())
+        }
+        Starts::Listed(starts) => {
+            starts.partition_point(|&start| start < begin)..starts.partition_point(|&start| start < end)
+        }
+    }
+}
+
+fn blank(values: &mut Values, valid: &mut Option<Vec<u64>>, slots: Range<usize>) {
+    match (values, valid) {
+        (Values::F32(values), _) => values[slots].fill(f32::NAN),
+        (Values::F64(values), _) => values[slots].fill(f64::NAN),
+        (_, Some(words)) => slots.for_each(|slot| clear_bit(words, slot)),
+        (_, None) => {}
+    }
+}
+
+impl Iterator for Scan {
+    type Item = Result<Rows, StoreError>;
+
+    fn next(&mut self) -> Option<Result<Rows, StoreError>> {
+        loop {
+            let step = match self.current.take() {
+                Some(step) => step,
+                None => self.steps.next()?,
+            };
+            let (now, later) = match self.split(step) {
+                Ok(Some(parts)) => parts,
+                Ok(None) => continue,
+                Err(error) => {
+                    self.steps = Vec::new().into_iter();
+                    return Some(Err(error));
+                }
+            };
+            self.current = later;
+            self.whole.retain(|&index, _| self.view.pieces[index].range.end() > now.range.begin());
+            match self.chunk(&now) {
+                Ok(rows) if (0..rows.len()).any(|row| is_row(&rows, row, self.view.spec.layout)) => {
+                    return Some(Ok(rows));
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    self.current = None;
+                    self.steps = Vec::new().into_iter();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Whether there is something to show: a value, or any row of an irregular series.
+fn is_row(rows: &Rows, row: usize, layout: Layout) -> bool {
+    layout == Layout::Irregular || rows.is_valid(row)
+}
+
+/// A part of a step; `None` if it is empty.
+fn part(step: &Step, begin: i64, end: i64) -> Option<Step> {
+    let range = TimeRange::new(Tick::new(begin).ok()?, Tick::new(end).ok()?).ok()?;
+    Some(Step { range, how: step.how.clone() })
+}

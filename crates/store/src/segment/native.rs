@@ -1,0 +1,124 @@
+//! The ten types of values, and the four that Parquet knows for them.
+
+use parquet::data_type::{DataType, DoubleType, FloatType, Int32Type, Int64Type};
+
+/// A type of values.
+pub(super) trait Native: Copy + Send + Sync + 'static {
+    /// How Parquet stores it; unsigned integers bit by bit.
+    type Physical: Bits;
+    /// Parquet's name for that.
+    type Parquet: DataType<T = Self::Physical>;
+
+    /// What a missing value reads as.
+    const MISSING: Self;
+
+    /// Whether this value says that there is none.
+    fn is_nan(self) -> bool;
+
+    /// The value as Parquet stores it.
+    fn physical(self) -> Self::Physical;
+
+    /// Values as Parquet stores them: the same slice where that is the same type, else converted into `buffer`.
+    fn view<'a>(values: &'a [Self], buffer: &'a mut Vec<Self::Physical>) -> &'a [Self::Physical];
+
+    /// Values from what Parquet stores.
+    fn from_physical(values: Vec<Self::Physical>) -> Vec<Self>;
+}
+
+/// A stored value as a number that is equal only for the same bits.
+pub(super) trait Bits: Copy + Default + Send + Sync + 'static {
+    /// The bits.
+    fn bits(self) -> u64;
+}
+
+impl Bits for i32 {
+    fn bits(self) -> u64 {
+        u64::from(self as u32)
+    }
+}
+
+impl Bits for i64 {
+    fn bits(self) -> u64 {
+        self as u64
+    }
+}
+
+impl Bits for f32 {
+    fn bits(self) -> u64 {
+        u64::from(self.to_bits())
+    }
+}
+
+impl Bits for f64 {
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+}
+
+macro_rules! same {
+    ($native:ty, $parquet:ty, $missing:expr, $is_nan:expr) => {
+        impl Native for $native {
+            type Physical = $native;
+            type Parquet = $parquet;
+
+            const MISSING: $native = $missing;
+
+            fn is_nan(self) -> bool {
+                let is_nan: fn($native) -> bool = $is_nan;
+                is_nan(self)
+            }
+
+            fn physical(self) -> $native {
+                self
+            }
+
+            fn view<'a>(values: &'a [$native], _: &'a mut Vec<$native>) -> &'a [$native] {
+                values
+            }
+
+            fn from_physical(values: Vec<$native>) -> Vec<$native> {
+                values
+            }
+        }
+    };
+}
+
+macro_rules! cast {
+    ($native:ty, $physical:ty, $parquet:ty) => {
+        impl Native for $native {
+            type Physical = $physical;
+            type Parquet = $parquet;
+
+            const MISSING: $native = 0;
+
+            fn is_nan(self) -> bool {
+                false
+            }
+
+            fn physical(self) -> $physical {
+                self as $physical
+            }
+
+            fn view<'a>(values: &'a [$native], buffer: &'a mut Vec<$physical>) -> &'a [$physical] {
+                buffer.clear();
+                buffer.extend(values.iter().map(|value| *value as $physical));
+                buffer
+            }
+
+            fn from_physical(values: Vec<$physical>) -> Vec<$native> {
+                values.into_iter().map(|value| value as $native).collect()
+            }
+        }
+    };
+}
+
+same!(f32, FloatType, f32::NAN, f32::is_nan);
+same!(f64, DoubleType, f64::NAN, f64::is_nan);
+same!(i32, Int32Type, 0, |_| false);
+same!(i64, Int64Type, 0, |_| false);
+cast!(u8, i32, Int32Type);
+cast!(i8, i32, Int32Type);
+cast!(u16, i32, Int32Type);
+cast!(i16, i32, Int32Type);
+cast!(u32, i32, Int32Type);
+cast!(u64, i64, Int64Type);

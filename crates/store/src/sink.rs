@@ -1,0 +1,207 @@
+//! Runs of rows on their way into files: names that no collection removes, segments of bounded size, drafts of pieces.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use sheaf_model::DataType;
+use tokio::runtime::Handle;
+
+use crate::error::StoreError;
+use crate::manifest::{PendingRow, PieceKind, Stored};
+use crate::publish::{Draft, NewFile, Place, file_name, now_ms};
+use crate::rows::{Rows, Starts};
+use crate::runs::{RunSink, missing_grid};
+use crate::segment::SegmentWriter;
+use crate::series::SeriesId;
+use crate::store::{Inner, SEGMENTS};
+
+/// Writes runs into segments of one data type. Blocks; must be used on a thread that may.
+pub(crate) struct FileSink {
+    inner: Arc<Inner>,
+    runtime: Handle,
+    data_type: DataType,
+    has_estimated: bool,
+    /// Whether the pieces are merged ones.
+    merged: bool,
+    series: SeriesId,
+    writer: Option<(i64, SegmentWriter)>,
+    files: Vec<NewFile>,
+    drafts: Vec<Draft>,
+}
+
+/// What a sink has written.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) files: Vec<NewFile>,
+    pub(crate) drafts: Vec<Draft>,
+}
+
+impl FileSink {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        runtime: Handle,
+        data_type: DataType,
+        has_estimated: bool,
+        merged: bool,
+    ) -> FileSink {
+        let (files, drafts) = (Vec::new(), Vec::new());
+        FileSink {
+            inner,
+            runtime,
+            data_type,
+            has_estimated,
+            merged,
+            series: SeriesId(0),
+            writer: None,
+            files,
+            drafts,
+        }
+    }
+
+    /// What follows belongs to this series.
+    pub(crate) fn set_series(&mut self, series: SeriesId) {
+        self.series = series;
+    }
+
+    /// How many drafts there are.
+    pub(crate) fn drafts(&self) -> usize {
+        self.drafts.len()
+    }
+
+    /// The writer, and the nonce of its file; a new file if the last one is full.
+    fn writer(&mut self) -> Result<&mut (i64, SegmentWriter), StoreError> {
+        if self
+            .writer
+            .as_ref()
+            .is_some_and(|(_, writer)| writer.rows() >= self.inner.settings.segment_most_rows)
+        {
+            self.finish_file()?;
+        }
+        let writer = match self.writer.take() {
+            Some(writer) => writer,
+            None => {
+                let nonce = rand::random();
+                let name = file_name(nonce);
+                self.runtime.block_on(announce(&self.inner, &name))?;
+                let settings = &self.inner.settings;
+                let writer = SegmentWriter::new(
+                    &*self.inner.disk,
+                    &name,
+                    self.data_type,
+                    self.has_estimated,
+                    settings.codec,
+                );
+                (nonce, writer.map_err(StoreError::SegmentWrite)?)
+            }
+        };
+        Ok(self.writer.insert(writer))
+    }
+
+    fn finish_file(&mut self) -> Result<(), StoreError> {
+        if let Some((nonce, writer)) = self.writer.take() {
+            let facts = writer.finish().map_err(StoreError::SegmentWrite)?;
+            self.files.push(NewFile { nonce, facts });
+        }
+        Ok(())
+    }
+
+    /// Ends the last file. Files and their names are durable then.
+    pub(crate) fn finish(mut self) -> Result<Written, StoreError> {
+        self.finish_file()?;
+        if !self.files.is_empty() {
+            let disk = &self.inner.disk;
+            disk.sync_folder(SEGMENTS).map_err(|source| StoreError::Disk {
+                action: "sync",
+                file: disk.describe(SEGMENTS),
+                source,
+            })?;
+        }
+        Ok(Written { files: self.files, drafts: self.drafts })
+    }
+}
+
+impl RunSink for FileSink {
+    type Error = StoreError;
+
+    fn dense(
+        &mut self,
+        rows: &Rows,
+        range: Range<usize>,
+        missing: usize,
+        gap: Option<usize>,
+    ) -> Result<(), StoreError> {
+        let Starts::Grid { step_ticks, .. } = rows.starts else { return Ok(()) };
+        let (begin_ticks, len) = (rows.start_ticks(range.start), range.len());
+        let end_ticks = begin_ticks + len as i64 * step_ticks;
+        let (series, merged) = (self.series, self.merged);
+        let (nonce, writer) = self.writer()?;
+        let (nonce, first_row) = (*nonce, writer.rows());
+        // A run goes on where the last piece of the same file ends.
+        let goes_on = gap.filter(|_| {
+            self.drafts.last().is_some_and(|last| {
+                last.series == series
+                    && matches!(last.place, Place::File { nonce: other, first_row: other_row }
+                        if other == nonce && other_row + last.rows == first_row)
+            })
+        });
+        let Some((_, writer)) = &mut self.writer else { return Ok(()) };
+        if let (Some(gap), Some(last)) = (goes_on, self.drafts.last_mut()) {
+            let filler = missing_grid(rows, last.end_ticks, step_ticks, gap);
+            writer.push(series.0, &filler, 0..gap).map_err(StoreError::SegmentWrite)?;
+            last.rows += (gap + len) as u64;
+            last.missing += (gap + missing) as u64;
+            last.end_ticks = end_ticks;
+        } else {
+            let kind = if merged { PieceKind::MergedDense } else { PieceKind::Dense };
+            let place = Place::File { nonce, first_row };
+            let (rows, missing) = (len as u64, missing as u64);
+            self.drafts.push(Draft { series, kind, begin_ticks, end_ticks, place, rows, missing });
+        }
+        writer.push(series.0, rows, range).map_err(StoreError::SegmentWrite)
+    }
+
+    fn listed(&mut self, rows: &Rows) -> Result<(), StoreError> {
+        let Some(last) = rows.len().checked_sub(1) else { return Ok(()) };
+        let (series, merged) = (self.series, self.merged);
+        let (nonce, writer) = self.writer()?;
+        let place = Place::File { nonce: *nonce, first_row: writer.rows() };
+        writer.push(series.0, rows, 0..rows.len()).map_err(StoreError::SegmentWrite)?;
+        let missing = (0..rows.len()).filter(|&row| !rows.is_valid(row)).count() as u64;
+        self.drafts.push(Draft {
+            series,
+            kind: if merged { PieceKind::MergedListed } else { PieceKind::Listed },
+            begin_ticks: rows.start_ticks(0),
+            // One tick is enough: a listed row belongs to a range by its start.
+            end_ticks: rows.start_ticks(last) + 1,
+            place,
+            rows: rows.len() as u64,
+            missing,
+        });
+        Ok(())
+    }
+}
+
+/// Announces a file, so that no collection takes it for garbage before its segment is published.
+async fn announce(inner: &Inner, name: &str) -> Result<(), StoreError> {
+    let mut tx = inner.manifest.write().await?;
+    let until_ms = now_ms().saturating_add(inner.settings.writer_lease.as_millis() as i64);
+    tx.put_pending(vec![Stored::seal(PendingRow { file: name.to_owned(), until_ms })]).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Removes files that will not be published, as far as that succeeds; collection finds the rest.
+pub(crate) async fn discard(inner: &Arc<Inner>, files: &[NewFile]) {
+    for file in files {
+        let name = file_name(file.nonce);
+        let removed = {
+            let (inner, name) = (inner.clone(), name.clone());
+            tokio::task::spawn_blocking(move || inner.disk.remove(&name)).await
+        };
+        if matches!(removed, Ok(Ok(())))
+            && let Ok(mut tx) = inner.manifest.write().await
+            && tx.delete_pending(&[name]).await.is_ok()
+        {
+            let _gone_or_collected_later = tx.commit().await;
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Snapshots: some series as they were after one commit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use sheaf_model::TimeRange;
+
+use crate::error::StoreError;
+use crate::plan::{How, Step, plan};
+use crate::scan::{Scan, Segments};
+use crate::segment::SegmentFacts;
+use crate::segment_cache::{MOST_HELD, SegmentsOf, facts};
+use crate::series::{SeriesId, SeriesSpec, SeriesView};
+use crate::store::{Inner, Store, blocking};
+use crate::view;
+
+/// Some series as they were after one commit, whatever is written, deleted or compacted meanwhile.
+#[derive(Clone)]
+pub struct Snapshot {
+    inner: Arc<Inner>,
+    commit: i64,
+    nonce: i64,
+    views: BTreeMap<SeriesId, Arc<SeriesView>>,
+}
+
+impl Store {
+    /// These series as they are now.
+    ///
+    /// # Errors
+    /// One of them is not there, or what the manifest says of it is damaged. The database fails.
+    pub async fn snapshot(&self, series: &[SeriesId]) -> Result<Snapshot, StoreError> {
+        let mut read = self.0.manifest.read().await?;
+        let head = view::head(&mut *read, &self.0).await?;
+        let views = view::load(&mut *read, &self.0, &head, series).await?.into_iter().collect();
+        Ok(Snapshot { inner: self.0.clone(), commit: head.commit, nonce: head.nonce, views })
+    }
+
+    /// The rows of a series as they are now, all or those that start in `range`.
+    ///
+    /// # Errors
+    /// As [`Store::snapshot`] and [`Snapshot::scan`].
+    pub async fn scan(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Scan, StoreError> {
+        match self.snapshot(&[series]).await?.scan(series, range).await {
+            // Compaction was faster: what the new snapshot names is there, or it is lost.
+            Err(StoreError::Vanished { .. }) => {
+                match self.snapshot(&[series]).await?.scan(series, range).await {
+                    Err(StoreError::Vanished { series, file }) => {
+                        Err(StoreError::MissingFile { series, file })
+                    }
+                    other => other,
+                }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Snapshot {
+    /// The commit that the snapshot shows.
+    pub fn commit(&self) -> i64 {
+        self.commit
+    }
+
+    /// The random number of that commit.
+    pub fn nonce(&self) -> i64 {
+        self.nonce
+    }
+
+    fn view(&self, series: SeriesId) -> Result<&Arc<SeriesView>, StoreError> {
+        self.views.get(&series).ok_or(StoreError::UnknownSeries(series))
+    }
+
+    /// What a series is.
+    ///
+    /// # Errors
+    /// It is not part of the snapshot.
+    pub fn spec(&self, series: SeriesId) -> Result<&SeriesSpec, StoreError> {
+        Ok(&self.view(series)?.spec)
+    }
+
+    /// From the first to the last row of a series; `None` without any. Found without reading segments, so ranges that
+    /// hold nothing but missing samples may be included.
+    ///
+    /// # Errors
+    /// The series is not part of the snapshot.
+    pub fn range(&self, series: SeriesId) -> Result<Option<TimeRange>, StoreError> {
+        Ok(self.view(series)?.range())
+    }
+
+    /// The ranges of a series in which something was written, overwritten or deleted after `commit`; they may be larger
+    /// than what changed, never smaller. In order of time, none touches another.
+    ///
+    /// # Errors
+    /// The series is not part of the snapshot.
+    pub fn changed_since(&self, series: SeriesId, commit: i64) -> Result<Vec<TimeRange>, StoreError> {
+        let pieces = self.view(series)?.pieces.iter();
+        let mut ranges: Vec<TimeRange> = pieces
+            .filter(|piece| piece.is_change() && piece.key.commit > commit)
+            .map(|piece| piece.range)
+            .collect();
+        ranges.sort_by_key(|range| range.begin());
+        let mut joined: Vec<TimeRange> = Vec::new();
+        for range in ranges {
+            match joined.last_mut() {
+                Some(last) if range.begin() <= last.end() => *last = last.hull(range),
+                _ => joined.push(range),
+            }
+        }
+        Ok(joined)
+    }
+
+    /// Whether this commit is part of the store's history, and recent enough to be remembered.
+    ///
+    /// # Errors
+    /// The manifest can't be read.
+    pub async fn knows(&self, commit: i64, nonce: i64) -> Result<bool, StoreError> {
+        let mut read = self.inner.manifest.read().await?;
+        let row = read.commit_row(commit).await?;
+        Ok(commit <= self.commit && row.is_some_and(|row| row.is_intact() && row.row.nonce == nonce))
+    }
+
+    /// The rows of a series, all or those that start in `range`.
+    ///
+    /// # Errors
+    /// The series is not part of the snapshot. A segment can't be opened, or was removed because the snapshot is older
+    /// than [`Settings::grace`](crate::Settings::grace). The manifest can't be read.
+    pub async fn scan(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Scan, StoreError> {
+        let view = self.view(series)?.clone();
+        let steps = plan(&view, range);
+        scan_steps(&self.inner, view, steps).await
+    }
+
+    /// How a range is read, for people: one line for each step.
+    ///
+    /// # Errors
+    /// The series is not part of the snapshot.
+    pub fn explain(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Vec<String>, StoreError> {
+        let view = self.view(series)?;
+        let describe = |index: &usize| {
+            let piece = &view.pieces[*index];
+            let place = match piece.segment {
+                0 => "tail".to_owned(),
+                id if id > 0 => format!("segment {id} from row {}", piece.first_row),
+                _ => "tombstone".to_owned(),
+            };
+            format!("{place} (commit {})", piece.key.commit)
+        };
+        let explain = |step: Step| match step.how {
+            How::Direct(piece) => format!("{} from {}", step.range, describe(&piece)),
+            How::Overlay(layers) => {
+                format!(
+                    "{} from {}",
+                    step.range,
+                    layers.iter().map(describe).collect::<Vec<_>>().join(", then ")
+                )
+            }
+        };
+        Ok(plan(view, range).into_iter().map(explain).collect())
+    }
+}
+
+/// A scan of these steps. Its segments are looked up, and as many as is reasonable are opened.
+pub(crate) async fn scan_steps(
+    inner: &Arc<Inner>,
+    view: Arc<SeriesView>,
+    steps: Vec<Step>,
+) -> Result<Scan, StoreError> {
+    let mut ids: Vec<i64> = Vec::new();
+    for step in &steps {
+        let pieces: &[usize] = match &step.how {
+            How::Direct(piece) => std::slice::from_ref(piece),
+            How::Overlay(layers) => layers,
+        };
+        ids.extend(pieces.iter().map(|&piece| view.pieces[piece].segment).filter(|&segment| segment > 0));
+    }
+    let segments = Arc::new(SegmentsOf::new(inner.clone(), find_segments(inner, &view, &mut ids).await?));
+    if !ids.is_empty() {
+        let (segments, name) = (segments.clone(), view.name());
+        blocking(move || ids.iter().take(MOST_HELD).try_for_each(|&id| segments.open(id, &name).map(drop)))
+            .await?;
+    }
+    Ok(Scan::new(view, segments, steps))
+}
+
+/// The facts of the segments with these ids; each is asked for once.
+pub(crate) async fn find_segments(
+    inner: &Arc<Inner>,
+    view: &SeriesView,
+    ids: &mut Vec<i64>,
+) -> Result<HashMap<i64, (i64, SegmentFacts)>, StoreError> {
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let of_series = |source| StoreError::ManifestOfSeries { series: view.name(), source };
+    let mut read = inner.manifest.read().await.map_err(of_series)?;
+    let states = read.segment_states(ids).await.map_err(of_series)?;
+    let states: HashMap<i64, _> = states.into_iter().map(|state| (state.row.id, state)).collect();
+    for segment in read.segments(ids).await.map_err(of_series)? {
+        let id = segment.row.id;
+        if let Some(state) = states.get(&id) {
+            let facts = facts(segment, state).map_err(|problem| StoreError::DamagedSeries {
+                database: inner.manifest.describe(),
+                series: view.name(),
+                problem,
+            })?;
+            found.insert(id, facts);
+        }
+    }
+    match ids.iter().find(|id| !found.contains_key(id)) {
+        Some(id) => Err(StoreError::Vanished { series: view.name(), file: format!("segment {id}") }),
+        None => Ok(found),
+    }
+}

@@ -1,0 +1,348 @@
+//! Compaction makes few files of many and changes no answer.
+
+use std::time::{Duration, Instant};
+
+use sheaf_model::{DataType, Samples, Tick, Values};
+use sheaf_store::{
+    CheckOptions, CompactOptions, MergePolicy, Rows, SeriesId, SeriesSpec, Settings, Store, StoreError,
+    Watch, Write,
+};
+
+use super::world::{
+    base, check_with, compact_all, new_store, open, read, read_now, regular, run, segment_files, settings,
+    ticks,
+};
+
+const SECOND: i64 = Tick::PER_SECOND;
+
+/// Values from a slot of a series with phase 0 on.
+fn samples(spec: &SeriesSpec, slot: i64, values: impl Into<Values>) -> Rows {
+    let sheaf_store::Layout::Regular { period, .. } = spec.layout else { panic!("{spec:?}") };
+    Samples::new(Tick::new(base() + slot * period.ticks()).unwrap(), period, values.into()).unwrap().into()
+}
+
+fn listed(starts: impl IntoIterator<Item = i64>, values: impl Into<Values>) -> Rows {
+    Rows::listed(starts.into_iter().map(|start| Tick::new(start).unwrap()).collect(), values.into()).unwrap()
+}
+
+/// The values of a series of doubles, with their slots of a second.
+async fn seconds(store: &Store, id: SeriesId) -> Vec<(i64, f64)> {
+    let rows = read_now(store, id).await.unwrap();
+    let value = |bits: Option<u64>| f64::from_bits(bits.unwrap());
+    rows.into_iter().map(|(start, cell)| ((start - base()) / SECOND, value(cell.value))).collect()
+}
+
+/// With a short message: the rows are many.
+#[track_caller]
+fn assert_same(found: &[(i64, f64)], wanted: &[(i64, f64)]) {
+    let first = found.iter().zip(wanted).find(|(found, wanted)| found != wanted);
+    assert!(found == wanted, "{} rows instead of {}, first different: {first:?}", found.len(), wanted.len());
+}
+
+fn one_per_second() -> SeriesSpec {
+    regular("/a/T1/1_s", DataType::Float64, "1_s", 0)
+}
+
+#[test]
+fn an_hour_of_single_samples_of_many_series_becomes_a_file() {
+    run(async {
+        let specs: Vec<_> =
+            (0..100).map(|at| regular(&format!("/a/T{at}/1_s"), DataType::Float64, "1_s", 0)).collect();
+        let settings = Settings { grace: Duration::ZERO, ..Settings::default() };
+        let (disk, manifest, store, ids) = new_store(&specs, settings).await;
+        for second in 0..3600 {
+            let mut write = Write::new();
+            for (at, id) in ids.iter().enumerate() {
+                write = write.rows(*id, samples(&specs[at], second, vec![(second * 100 + at as i64) as f64]));
+            }
+            store.write(write).await.unwrap();
+            if second % 900 == 899 {
+                compact_all(&store).await;
+            }
+        }
+        assert_eq!(segment_files(&disk).len(), 1);
+        for (at, id) in ids.iter().enumerate() {
+            let wanted: Vec<_> =
+                (0..3600).map(|second| (second, (second * 100 + at as i64) as f64)).collect();
+            assert_same(&seconds(&store, *id).await, &wanted);
+        }
+        let report = check_with(&disk, &manifest, CheckOptions::default()).await.unwrap();
+        assert_eq!((report.findings, report.segments), (Vec::new(), 1));
+        // One dense run each, and at most 32 pieces that tell the past.
+        assert!(report.pieces <= 100 * 33, "{} pieces", report.pieces);
+    });
+}
+
+#[test]
+fn what_replaces_nothing_changes_nothing() {
+    run(async {
+        let (disk, _, store, ids) = new_store(&[one_per_second()], settings()).await;
+        store.write(Write::new().rows(ids[0], samples(&one_per_second(), 0, vec![1.0; 1000]))).await.unwrap();
+        compact_all(&store).await;
+        let files = segment_files(&disk);
+        let head = store.head().await.unwrap();
+        let done = compact_all(&store).await;
+        assert_eq!((done.moved_pieces, done.merged_segments, done.new_segments), (0, 0, 0));
+        assert_eq!((segment_files(&disk), store.head().await.unwrap()), (files, head));
+    });
+}
+
+#[test]
+fn full_segments_of_a_tier_are_merged_once_at_most() {
+    run(async {
+        // Each write fills a segment; three of them make a tier, but no fewer segments can come out.
+        let settings = Settings {
+            segment_most_rows: 1000,
+            merge_policy: MergePolicy {
+                segments_per_tier: 3,
+                lowest_tier_bytes: 1 << 20,
+                ..MergePolicy::default()
+            },
+            ..settings()
+        };
+        let (_, _, store, ids) = new_store(&[one_per_second()], settings).await;
+        for hour in 0..4 {
+            let values: Vec<f64> = (0..1000).map(f64::from).collect();
+            store
+                .write(Write::new().rows(ids[0], samples(&one_per_second(), hour * 3600, values)))
+                .await
+                .unwrap();
+        }
+        let watch = Watch::default();
+        let work = store.compact(CompactOptions { all: false }, &watch);
+        let done =
+            tokio::time::timeout(Duration::from_secs(20), work).await.expect("it comes to an end").unwrap();
+        assert!(done.merged_segments <= 4, "{done:?}");
+    });
+}
+
+#[test]
+fn segments_that_cannot_become_fewer_are_merged_once_at_most() {
+    run(async {
+        // Two sorts of rows never share a segment, so two segments of a tier of two may stay two.
+        let settings = Settings {
+            merge_policy: MergePolicy {
+                segments_per_tier: 2,
+                lowest_tier_bytes: 1 << 20,
+                ..MergePolicy::default()
+            },
+            tail_write_bytes: 0,
+            ..settings()
+        };
+        let specs = [one_per_second(), super::world::irregular("/traces/bill", DataType::Float64)];
+        let (_, _, store, ids) = new_store(&specs, settings).await;
+        store.write(Write::new().rows(ids[0], samples(&specs[0], 0, vec![1.0; 10]))).await.unwrap();
+        store.write(Write::new().rows(ids[1], listed([base()], vec![1.0]))).await.unwrap();
+        let watch = Watch::default();
+        let work = store.compact(CompactOptions { all: false }, &watch);
+        let done =
+            tokio::time::timeout(Duration::from_secs(20), work).await.expect("it comes to an end").unwrap();
+        assert!(done.merged_segments <= 2, "{done:?}");
+    });
+}
+
+#[test]
+fn the_later_batch_wins_after_a_merge_of_the_earlier_one_too() {
+    run(async {
+        // The batches of one write fill a segment each; a delete makes garbage of most of the first one, which is then
+        // rewritten alone.
+        let settings = Settings { segment_most_rows: 1000, ..settings() };
+        let spec = one_per_second();
+        let (_, _, store, ids) = new_store(&[spec.clone()], settings).await;
+        let earlier: Vec<f64> = (0..1000).map(|_| 1.0).collect();
+        // With missing samples, so that it does not replace the piece of the first batch.
+        let later: Vec<f64> = (0..1000).map(|slot| if slot % 2 == 0 { 2.0 } else { f64::NAN }).collect();
+        let write = Write::new()
+            .rows(ids[0], samples(&spec, 5000, earlier.clone()))
+            .rows(ids[0], samples(&spec, 0, earlier))
+            .rows(ids[0], samples(&spec, 0, later));
+        store.write(write).await.unwrap();
+        let before = seconds(&store, ids[0]).await;
+        assert_eq!((before[0], before[1]), ((0, 2.0), (1, 1.0)));
+        for all in [false, true, false, true] {
+            store.compact(CompactOptions { all }, &Watch::default()).await.unwrap();
+            assert_same(&seconds(&store, ids[0]).await, &before);
+        }
+    });
+}
+
+#[test]
+fn a_piece_that_is_rewritten_alone_stays_below_a_later_one_of_its_commit() {
+    run(async {
+        let settings = Settings { segment_most_rows: 1000, tail_write_bytes: 0, ..settings() };
+        let other = regular("/a/T2/1_s", DataType::Float64, "1_s", 0);
+        let spec = one_per_second();
+        let (_, _, store, ids) = new_store(&[other.clone(), spec.clone()], settings).await;
+        // One segment has the other series and the first batch, the next one the second batch.
+        let later: Vec<f64> = (0..1500).map(|slot| if slot % 2 == 0 { 2.0 } else { f64::NAN }).collect();
+        let write = Write::new()
+            .rows(ids[0], samples(&other, 0, vec![0.5; 900]))
+            .rows(ids[1], samples(&spec, 0, vec![1.0; 300]))
+            .rows(ids[1], samples(&spec, 0, later));
+        store.write(write).await.unwrap();
+        let before = seconds(&store, ids[1]).await;
+        assert_eq!((before[0], before[1]), ((0, 2.0), (1, 1.0)));
+        // The other series goes, so the first segment is mostly garbage.
+        store.delete(ids[0], ticks(base(), base() + 900 * SECOND)).await.unwrap();
+        let watch = Watch::default();
+        let work = store.compact(CompactOptions { all: false }, &watch);
+        tokio::time::timeout(Duration::from_secs(20), work).await.expect("it comes to an end").unwrap();
+        assert_same(&seconds(&store, ids[1]).await, &before);
+        compact_all(&store).await;
+        assert_same(&seconds(&store, ids[1]).await, &before);
+    });
+}
+
+#[test]
+fn years_between_two_rows_cost_nothing() {
+    run(async {
+        let spec = regular("/a/T1/1_ms", DataType::Float64, "1_ms", 0);
+        let (_, _, store, ids) = new_store(&[spec], settings()).await;
+        let (first, last) = (base(), base() + 10 * 365 * 86_400 * SECOND);
+        store.write(Write::new().rows(ids[0], listed([first, last], vec![1.0, 2.0]))).await.unwrap();
+        for _ in 0..2 {
+            let begun = Instant::now();
+            let rows = tokio::time::timeout(Duration::from_secs(20), read_now(&store, ids[0])).await;
+            let starts: Vec<i64> = rows.expect("it comes to an end").unwrap().into_keys().collect();
+            assert_eq!(starts, [first, last]);
+            assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+            compact_all(&store).await;
+        }
+    });
+}
+
+#[test]
+fn scattered_rows_stay_few_pieces() {
+    run(async {
+        let spec = one_per_second();
+        let (disk, manifest, store, ids) = new_store(&[spec], settings()).await;
+        let starts: Vec<i64> = (0..1500).map(|row| base() + row * 50_000 * SECOND).collect();
+        let values: Vec<f64> = (0..1500).map(f64::from).collect();
+        store.write(Write::new().rows(ids[0], listed(starts.clone(), values))).await.unwrap();
+        // A second segment, so that there is something to merge.
+        store.write(Write::new().rows(ids[0], listed([base() + SECOND], vec![-1.0]))).await.unwrap();
+        compact_all(&store).await;
+        let found: Vec<i64> = read_now(&store, ids[0]).await.unwrap().into_keys().collect();
+        let mut wanted = starts;
+        wanted.insert(1, base() + SECOND);
+        assert_eq!(found, wanted);
+        let report = check_with(&disk, &manifest, CheckOptions::default()).await.unwrap();
+        assert!(report.pieces < 20, "{} pieces", report.pieces);
+    });
+}
+
+#[test]
+fn a_replaced_segment_stays_for_the_grace_period() {
+    run(async {
+        let spec = one_per_second();
+        let (disk, manifest, store, ids) = new_store(&[spec.clone()], settings()).await;
+        for start in [0, 1000] {
+            store.write(Write::new().rows(ids[0], samples(&spec, start, vec![1.0; 1000]))).await.unwrap();
+        }
+        let snapshot = store.snapshot(&ids).await.unwrap();
+        assert_eq!(compact_all(&store).await.removed_files, 0);
+        assert_eq!(segment_files(&disk).len(), 3);
+        assert_eq!(read(&snapshot, ids[0], None).await.unwrap().len(), 2000);
+        // Without grace the old snapshot has lost its segments, and says so; a new one reads.
+        let hasty = open(&disk, &manifest, Settings { grace: Duration::ZERO, ..settings() }).await.unwrap();
+        let done = compact_all(&hasty).await;
+        assert_eq!((done.removed_files, segment_files(&disk).len()), (2, 1));
+        let fresh = open(&disk, &manifest, settings()).await.unwrap();
+        assert_eq!(read_now(&fresh, ids[0]).await.unwrap().len(), 2000);
+        assert!(matches!(snapshot.scan(ids[0], None).await, Err(StoreError::Vanished { .. })));
+        // Who asks the store and not a snapshot does not notice.
+        assert_eq!(read_now(&store, ids[0]).await.unwrap().len(), 2000);
+    });
+}
+
+#[test]
+fn a_scan_that_began_before_goes_on() {
+    run(async {
+        let spec = one_per_second();
+        let settings = Settings { grace: Duration::ZERO, ..settings() };
+        let (disk, _, store, ids) = new_store(&[spec.clone()], settings).await;
+        for start in [0, 1000, 2000] {
+            store.write(Write::new().rows(ids[0], samples(&spec, start, vec![1.0; 1000]))).await.unwrap();
+        }
+        let scan = store.scan(ids[0], None).await.unwrap();
+        compact_all(&store).await;
+        assert_eq!(segment_files(&disk).len(), 1);
+        let rows: usize =
+            tokio::task::spawn_blocking(|| scan.map(|rows| rows.unwrap().len()).sum()).await.unwrap();
+        assert_eq!(rows, 3000);
+    });
+}
+
+#[test]
+fn one_process_compacts_at_a_time() {
+    run(async {
+        let spec = one_per_second();
+        let (disk, manifest, store, ids) = new_store(&[spec.clone()], settings()).await;
+        store.write(Write::new().rows(ids[0], samples(&spec, 0, vec![1.0; 10]))).await.unwrap();
+        let other = open(&disk, &manifest, settings()).await.unwrap();
+        let held = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let (seen, at) = (held.clone(), tokio::runtime::Handle::current());
+        let watch = Watch::new(move |_| {
+            let mut seen = seen.lock().unwrap();
+            if seen.is_none() {
+                let (other, (done, result)) = (other.clone(), std::sync::mpsc::channel());
+                at.spawn(async move {
+                    let _unheard =
+                        done.send(other.compact(CompactOptions { all: true }, &Watch::default()).await);
+                });
+                *seen = Some(tokio::task::block_in_place(|| result.recv().unwrap()));
+            }
+        });
+        let store =
+            tokio::spawn(
+                async move { store.compact(CompactOptions { all: true }, &watch).await.map(|_| store) },
+            );
+        let store = store.await.unwrap().unwrap();
+        assert!(matches!(held.lock().unwrap().take(), Some(Err(StoreError::LeaseHeld { .. }))));
+        assert_eq!(store.stats().await.unwrap().tail_rows, 0);
+    });
+}
+
+#[test]
+fn a_cancelled_compaction_leaves_everything_readable() {
+    run(async {
+        let spec = one_per_second();
+        let (_, _, store, ids) = new_store(&[spec.clone()], settings()).await;
+        store.write(Write::new().rows(ids[0], samples(&spec, 0, vec![1.0; 1000]))).await.unwrap();
+        store.write(Write::new().rows(ids[0], samples(&spec, 500, vec![2.0; 10]))).await.unwrap();
+        let before = seconds(&store, ids[0]).await;
+        let watch = Watch::default();
+        watch.cancel();
+        let result = store.compact(CompactOptions { all: true }, &watch).await;
+        assert!(matches!(result, Err(StoreError::Cancelled)), "{result:?}");
+        assert_same(&seconds(&store, ids[0]).await, &before);
+        // It gave the lease back.
+        compact_all(&store).await;
+        assert_same(&seconds(&store, ids[0]).await, &before);
+    });
+}
+
+#[test]
+fn a_large_tail_moves_by_itself() {
+    run(async {
+        let spec = one_per_second();
+        let (_, _, store, ids) =
+            new_store(&[spec.clone()], Settings { moves_tail: true, ..settings() }).await;
+        for start in 0..100 {
+            store
+                .write(Write::new().rows(ids[0], samples(&spec, start * 100, vec![start as f64; 100])))
+                .await
+                .unwrap();
+        }
+        let begun = Instant::now();
+        while store.stats().await.unwrap().tail_bytes > 2 * 16 << 10
+            && begun.elapsed() < Duration::from_secs(20)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let stats = store.stats().await.unwrap();
+        assert!(stats.tail_bytes <= 2 * 16 << 10 && !stats.segments.is_empty(), "{stats:?}");
+        let wanted: Vec<_> = (0..10_000).map(|second| (second, (second / 100) as f64)).collect();
+        assert_same(&seconds(&store, ids[0]).await, &wanted);
+    });
+}
