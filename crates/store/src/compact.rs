@@ -95,7 +95,12 @@ impl Store {
                 .filter(|segment| !failed.contains(&segment.id))
                 .collect();
             let policy = &inner.settings.merge_policy;
-            let merges = if options.all { policy.merge_all(&segments) } else { policy.merges(&segments) };
+            let full_rows = inner.settings.segment_most_rows;
+            let merges = if options.all {
+                policy.merge_all(&segments, full_rows)
+            } else {
+                policy.merges(&segments, full_rows)
+            };
             let total = merges.len() as u64;
             let (new_before, merged_before) = (done.new_segments, done.merged_segments);
             for (at, merge) in merges.iter().enumerate() {
@@ -111,7 +116,7 @@ impl Store {
                     Err(error) => return Err(error),
                 }
             }
-            // Full segments, and rows of different layouts, stay as many as they are.
+            // Rows of different layouts stay in different segments.
             let is_worth_it = done.new_segments - new_before < done.merged_segments - merged_before;
             if merges.is_empty() || options.all || !is_worth_it {
                 break;

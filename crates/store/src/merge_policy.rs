@@ -48,14 +48,15 @@ impl Default for MergePolicy {
 }
 
 impl MergePolicy {
-    /// The merges to do now, each a list of ids. No segment is in two of them.
-    pub fn merges(&self, segments: &[SegmentInfo]) -> Vec<Vec<i64>> {
+    /// The merges to do now, each a list of ids. No segment is in two of them. Segments with `full_rows` rows or more can't
+    /// become larger ones.
+    pub fn merges(&self, segments: &[SegmentInfo], full_rows: u64) -> Vec<Vec<i64>> {
         let mut merges = Vec::new();
         let mut tiers: BTreeMap<(DataType, u32), Vec<&SegmentInfo>> = BTreeMap::new();
         for segment in segments.iter().filter(|segment| segment.live_rows > 0) {
             if segment.live_rows * 100 < segment.rows * self.least_live_percent {
                 merges.push(vec![segment.id]);
-            } else if segment.bytes < self.largest_bytes {
+            } else if segment.bytes < self.largest_bytes && segment.rows < full_rows {
                 tiers.entry((segment.data_type, self.tier(segment.bytes))).or_default().push(segment);
             }
         }
@@ -70,9 +71,10 @@ impl MergePolicy {
     }
 
     /// The merges that leave as few segments as possible: one for each type, split where it would get too large.
-    pub fn merge_all(&self, segments: &[SegmentInfo]) -> Vec<Vec<i64>> {
+    pub fn merge_all(&self, segments: &[SegmentInfo], full_rows: u64) -> Vec<Vec<i64>> {
         let mut by_type: BTreeMap<DataType, Vec<&SegmentInfo>> = BTreeMap::new();
-        for segment in segments.iter().filter(|segment| segment.live_rows > 0) {
+        let is_done = |segment: &SegmentInfo| segment.rows >= full_rows && segment.live_rows == segment.rows;
+        for segment in segments.iter().filter(|segment| segment.live_rows > 0 && !is_done(segment)) {
             by_type.entry(segment.data_type).or_default().push(segment);
         }
         let mut merges = Vec::new();
@@ -120,13 +122,14 @@ mod tests {
     fn a_full_tier_is_merged() {
         let policy = MergePolicy::default();
         let small: Vec<_> = (1..=8).map(|id| segment(id, 1000)).collect();
-        assert_eq!(policy.merges(&small[..7]), Vec::<Vec<i64>>::new());
-        assert_eq!(policy.merges(&small), [(1..=8).collect::<Vec<_>>()]);
+        assert_eq!(policy.merges(&small[..7], 1000), Vec::<Vec<i64>>::new());
+        assert_eq!(policy.merges(&small, 1000), [(1..=8).collect::<Vec<_>>()]);
+        assert_eq!(policy.merges(&small, 100), Vec::<Vec<i64>>::new(), "all of them are full");
         // One of them is of the next tier, and one of another type.
         let mut mixed = small.clone();
         mixed[3].bytes = 2 << 20;
         mixed[4].data_type = DataType::Int16;
-        assert_eq!(policy.merges(&mixed), Vec::<Vec<i64>>::new());
+        assert_eq!(policy.merges(&mixed, 1000), Vec::<Vec<i64>>::new());
     }
 
     #[test]
@@ -135,7 +138,7 @@ mod tests {
         let mut segments = vec![segment(1, 1 << 30), segment(2, 1 << 30), segment(3, 1 << 30)];
         segments[1].live_rows = 49;
         segments[2].live_rows = 0;
-        assert_eq!(policy.merges(&segments), [[2]]);
+        assert_eq!(policy.merges(&segments, 1000), [[2]]);
     }
 
     #[test]
@@ -145,7 +148,7 @@ mod tests {
         for _ in 0..10_000 {
             next_id += 1;
             segments.push(segment(next_id, 200_000));
-            for merge in policy.merges(&segments) {
+            for merge in policy.merges(&segments, 1000) {
                 let bytes = segments.iter().filter(|s| merge.contains(&s.id)).map(|s| s.bytes).sum();
                 segments.retain(|s| !merge.contains(&s.id));
                 next_id += 1;
@@ -162,7 +165,7 @@ mod tests {
     fn all_become_as_few_as_possible() {
         let policy = MergePolicy::default();
         let segments: Vec<_> = (1..=5).map(|id| segment(id, 100 << 20)).collect();
-        assert_eq!(policy.merge_all(&segments), [vec![1, 2], vec![3, 4]]);
-        assert_eq!(policy.merge_all(&segments[..1]), Vec::<Vec<i64>>::new());
+        assert_eq!(policy.merge_all(&segments, 1000), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(policy.merge_all(&segments[..1], 1000), Vec::<Vec<i64>>::new());
     }
 }

@@ -11,7 +11,7 @@ use crate::manifest::{
 };
 use crate::segment::SegmentFacts;
 use crate::series::{Piece, SeriesId, SeriesSpec};
-use crate::store::Inner;
+use crate::store::{Inner, compare, read_head_file};
 use crate::view;
 
 /// Version of the rows' meaning.
@@ -91,6 +91,9 @@ impl Publication {
     pub(crate) async fn begin(inner: &Inner) -> Result<Publication, StoreError> {
         let mut tx = inner.manifest.write().await?;
         let head = view::head(&mut *tx, inner).await?;
+        // Nobody else commits now, so the database is at the file's commit or ahead, unless it was replaced while in use.
+        let head_file = read_head_file(&inner.disk).await?;
+        compare(&*inner.disk, &*inner.manifest, &mut *tx, &head, head_file).await?;
         Ok(Publication {
             tx,
             database: inner.manifest.describe(),

@@ -464,6 +464,9 @@ pub(crate) async fn compare(
     if head.commit < acknowledged.commit {
         return rewound(false);
     }
+    if head.commit == acknowledged.commit {
+        return if head.nonce == acknowledged.nonce { Ok(()) } else { rewound(true) };
+    }
     match read.commit_row(acknowledged.commit).await? {
         Some(row) if !row.is_intact() => Err(StoreError::DamagedManifest {
             database: manifest.describe(),

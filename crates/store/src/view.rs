@@ -120,7 +120,9 @@ pub(crate) async fn load(
         match changed.get_mut(&piece.row.series) {
             Some((_, pieces)) => pieces.push(piece),
             None => {
-                return Err(inner.damaged(format!("a piece of series {} was not asked for", piece.row.series)));
+                return Err(
+                    inner.damaged(format!("a piece of series {} was not asked for", piece.row.series))
+                );
             }
         }
     }

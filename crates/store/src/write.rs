@@ -20,8 +20,8 @@ use crate::tail;
 
 /// Rows of any number of series that become visible together.
 ///
-/// A row replaces the one of the same series and start. A row without a value replaces nothing: in a regular series it is
-/// as if it were not there, in an irregular one it becomes a row of its own where there is none yet. Where two batches of
+/// A row replaces the one of the same series and start. A row without a value replaces no value: in a regular series it is
+/// as if it were not there, in an irregular one it is a row of its own where none has a value. Where two batches of
 /// rows in one write have the same start, the later one counts.
 #[derive(Clone, Debug, Default)]
 pub struct Write {
