@@ -79,3 +79,123 @@ fn every_kind_is_listed() {
         assert!(text(&output.stdout).lines().any(|line| line.starts_with(kind)), "{kind}");
     }
 }
+
+mod store {
+    //! The commands that look after a store.
+
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use sheaf_db::Database;
+    use sheaf_model::{DataType, Samples, Values};
+    use sheaf_store::{Layout, LocalDisk, SeriesSpec, Settings, Store, Write};
+
+    use super::{sheaf, text};
+
+    /// A store with a large and a small write.
+    fn fill(folder: &Path) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let database = Database::sqlite(&folder.join("sheaf.db")).await.unwrap();
+            let disk = Arc::new(LocalDisk::new(folder).unwrap());
+            let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await.unwrap();
+            let period = "1_s".parse().unwrap();
+            let layout = Layout::Regular { period, phase_ticks: 0 };
+            let spec =
+                SeriesSpec { key: "/plant/mast/T1/1_s".to_owned(), data_type: DataType::Float64, layout };
+            let id = store.create_series(&[spec]).await.unwrap()[0];
+            for len in [100_000, 10] {
+                let values = Values::F64((0..len).map(f64::from).collect());
+                let samples = Samples::new("2020-01-01".parse().unwrap(), period, values).unwrap();
+                store.write(Write::new().rows(id, samples)).await.unwrap();
+            }
+            drop(store);
+            database.close().await;
+        });
+    }
+
+    fn json(args: &[&str]) -> serde_json::Value {
+        let output = sheaf(args);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    #[test]
+    fn a_store_is_counted_compacted_and_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path());
+        let place = folder.path().to_str().unwrap();
+        let stats = json(&["store", "stats", "--data-dir", place, "--json"]);
+        assert_eq!((&stats["series"], &stats["tailRows"]), (&1.into(), &10.into()));
+        assert_eq!(stats["segments"][0]["rows"], 100_000);
+        assert!(text(&sheaf(&["store", "stats", "--data-dir", place]).stdout).contains("100,000 rows"));
+
+        let done = json(&["compact", "--all", "--data-dir", place, "--json"]);
+        assert_eq!((&done["movedPieces"], &done["mergedSegments"]), (&1.into(), &2.into()));
+        let stats = json(&["store", "stats", "--data-dir", place, "--json"]);
+        assert_eq!((&stats["tailRows"], &stats["segments"][0]["segments"]), (&0.into(), &1.into()));
+
+        let report = json(&["check", "--data-dir", place, "--json"]);
+        assert_eq!((&report["damages"], &report["series"]), (&0.into(), &1.into()));
+        assert!(text(&sheaf(&["check", "--data-dir", place]).stdout).ends_with("no damage\n"));
+    }
+
+    #[test]
+    fn damage_is_named_and_what_is_left_over_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        fill(folder.path());
+        let place = folder.path().to_str().unwrap();
+        let segments = folder.path().join("segments");
+        let segment = std::fs::read_dir(&segments).unwrap().next().unwrap().unwrap().path();
+        std::fs::write(segments.join("0123456789abcdef.parquet"), "left over").unwrap();
+        std::fs::write(segments.join("notes.txt"), "not ours").unwrap();
+        std::fs::remove_file(folder.path().join("HEAD")).unwrap();
+
+        let output = sheaf(&["check", "--data-dir", place]);
+        assert_eq!(output.status.code(), Some(1));
+        let report = text(&output.stdout);
+        assert!(
+            report.contains("HEAD is missing") && report.contains("0123456789abcdef.parquet"),
+            "{report}"
+        );
+        assert_eq!(sheaf(&["store", "stats", "--data-dir", place]).status.code(), Some(1));
+
+        let output = sheaf(&["check", "--repair", "--data-dir", place]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        assert!(!segments.join("0123456789abcdef.parquet").exists() && segments.join("notes.txt").exists());
+
+        let mut bytes = std::fs::read(&segment).unwrap();
+        bytes[1000] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let output = sheaf(&["check", "--data-dir", place]);
+        assert_eq!(output.status.code(), Some(1));
+        let report = text(&output.stdout);
+        assert!(
+            report.contains(segment.to_str().unwrap()) && report.contains("/plant/mast/T1/1_s"),
+            "{report}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_made_where_there_is_no_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("nowhere");
+        for command in [&["check"][..], &["compact"], &["store", "stats"]] {
+            let output = sheaf(&[command, &["--data-dir", place.to_str().unwrap()]].concat());
+            assert_eq!(output.status.code(), Some(1));
+            assert!(text(&output.stderr).contains("there is no store in"), "{}", text(&output.stderr));
+            assert!(!place.exists());
+            assert!(text(&sheaf(&[command, &["--help"]].concat()).stdout).contains("Example"));
+        }
+        assert_eq!(sheaf(&["check", "--accept-loss"]).status.code(), Some(2));
+        let output = sheaf(&[
+            "store",
+            "stats",
+            "--data-dir",
+            folder.path().to_str().unwrap(),
+            "--database",
+            "mysql://x",
+        ]);
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
