@@ -280,7 +280,7 @@ impl Check<'_> {
                 match read.pieces(&[stored.row.id]).await {
                     Ok(pieces) => tail_rows += self.check_one(stored, pieces, segments).await?,
                     Err(error) => {
-                        self.report.damage(format!("series `{}`: {}", stored.row.key, in_full(&error)), None)
+                        self.report.damage(format!("series `{}`: {}", stored.row.key, in_full(&error)), None);
                     }
                 }
             }
@@ -531,7 +531,7 @@ async fn give_up(inner: &Arc<Inner>, unreadable: &HashSet<PieceKey>) -> Result<(
                 match Piece::from_stored(stored.clone(), spec.data_type) {
                     Ok(piece) if unreadable.contains(&piece.key) => lost.push(stored.row),
                     Ok(piece) if !piece.is_in_segment() || states.contains_key(&piece.segment) => {
-                        left.push(piece)
+                        left.push(piece);
                     }
                     _ => lost.push(stored.row),
                 }

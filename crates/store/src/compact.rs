@@ -326,6 +326,9 @@ fn groups(pieces: &[Piece], inputs: &[usize]) -> Vec<Vec<usize>> {
     groups
 }
 
+/// Which drafts of a sink belong to which commit.
+type Commits = (Range<usize>, i64);
+
 /// A draft with the commit that it belongs to.
 type Dated = (Draft, i64);
 
@@ -336,7 +339,7 @@ fn write_merged(
     segments: Arc<SegmentsOf>,
     watch: &Watch,
 ) -> Result<(Vec<NewFile>, Vec<Dated>), StoreError> {
-    let mut sinks: BTreeMap<(DataType, bool), (FileSink, Vec<(Range<usize>, i64)>)> = BTreeMap::new();
+    let mut sinks: BTreeMap<(DataType, bool), (FileSink, Vec<Commits>)> = BTreeMap::new();
     for (at, job) in jobs.iter().enumerate() {
         watch.step("merging series", at as u64, jobs.len() as u64)?;
         let spec = &job.view.spec;

@@ -14,6 +14,9 @@ use std::io;
 
 pub use local::LocalDisk;
 
+/// Looks at the contents of a file and says which bytes to write at which offset, if any.
+pub type Change<'a> = dyn FnMut(&[u8]) -> io::Result<Option<(u64, Vec<u8>)>> + 'a;
+
 /// A folder with files. Names are relative, with `/` between their parts.
 pub trait Disk: Debug + Send + Sync {
     /// Where `name` is, for messages.
@@ -54,11 +57,7 @@ pub trait Disk: Debug + Send + Sync {
     ///
     /// # Errors
     /// The disk fails, or `change` does.
-    fn update(
-        &self,
-        name: &str,
-        change: &mut dyn FnMut(&[u8]) -> io::Result<Option<(u64, Vec<u8>)>>,
-    ) -> io::Result<()>;
+    fn update(&self, name: &str, change: &mut Change<'_>) -> io::Result<()>;
 }
 
 /// A file that is being written.
@@ -76,7 +75,7 @@ pub trait DiskFile: Debug + Send + Sync {
     ///
     /// # Errors
     /// The disk fails.
-    fn len(&self) -> io::Result<u64>;
+    fn bytes(&self) -> io::Result<u64>;
 
     /// Fills `buffer` from `offset` on.
     ///

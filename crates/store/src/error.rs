@@ -62,7 +62,7 @@ pub enum StoreError {
         /// The series.
         series: SeriesName,
         /// What is wrong with the segment.
-        source: SegmentError,
+        source: Box<SegmentError>,
     },
     /// A segment can't be written.
     #[error("can't write a segment")]
@@ -91,7 +91,7 @@ pub enum StoreError {
         /// The series.
         series: SeriesName,
         /// What is wrong.
-        source: ManifestError,
+        source: Box<ManifestError>,
     },
     /// The manifest can't be read or written.
     #[error(transparent)]
@@ -224,7 +224,8 @@ impl StoreError {
     /// Whether bytes on disk or rows of the database are not what was written.
     pub fn is_damage(&self) -> bool {
         match self {
-            StoreError::Segment { source, .. } | StoreError::SegmentWrite(source) => source.is_damage(),
+            StoreError::Segment { source, .. } => source.is_damage(),
+            StoreError::SegmentWrite(source) => source.is_damage(),
             StoreError::DamagedSeries { .. }
             | StoreError::DamagedManifest { .. }
             | StoreError::Rewound { .. }

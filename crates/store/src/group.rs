@@ -147,7 +147,7 @@ async fn publish_together(
                 }
                 continue;
             }
-            if let Some(stored) = publication.tx().key(key).await?.filter(|stored| stored.is_intact()) {
+            if let Some(stored) = publication.tx().key(key).await?.filter(Stored::is_intact) {
                 let commit = stored.row.commit;
                 let is_same = stored.row.payload == *payload;
                 results[index] =

@@ -47,7 +47,7 @@ pub(crate) fn read(disk: &dyn Disk) -> Result<HeadFile, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HeadFile::Missing),
         other => other.map_err(failed)?,
     };
-    let len = file.len().map_err(failed)?.min(64 * 1024) as usize;
+    let len = file.bytes().map_err(failed)?.min(64 * 1024) as usize;
     let mut contents = vec![0; len];
     file.read_exact_at(&mut contents, 0).map_err(failed)?;
     Ok(parse(&contents).0)

@@ -44,7 +44,7 @@ mod write;
 
 pub use check::{CheckOptions, CheckReport, Finding, check};
 pub use compact::{CompactOptions, Compacted};
-pub use disk::{Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
+pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError};
 pub use merge_policy::{MergePolicy, SegmentInfo};
 pub use rows::{Rows, RowsError, Starts};

@@ -107,7 +107,7 @@ impl Splitter {
         for row in valid {
             match runs.last_mut() {
                 Some(run) if (starts[row] - last_start) / step_ticks <= LONGEST_GAP as i64 + 1 => {
-                    run.end = row + 1
+                    run.end = row + 1;
                 }
                 _ => runs.push(row..row + 1),
             }

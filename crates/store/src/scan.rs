@@ -167,7 +167,7 @@ impl Scan {
         let reader = self.segments.open(piece.segment, &name)?;
         let rows = reader
             .read(rows, starts)
-            .map_err(|source| StoreError::Segment { series: name.clone(), source })?;
+            .map_err(|source| StoreError::Segment { series: name.clone(), source: Box::new(source) })?;
         // A series whose type was widened keeps its old segments.
         if rows.values.data_type() == self.view.spec.data_type {
             return Ok(rows);

@@ -115,7 +115,7 @@ fn open(
         Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => {
             Err(StoreError::Vanished { series: series.clone(), file: disk.describe(&name) })
         }
-        Err(source) => Err(StoreError::Segment { series: series.clone(), source }),
+        Err(source) => Err(StoreError::Segment { series: series.clone(), source: Box::new(source) }),
     }
 }
 

@@ -194,7 +194,7 @@ pub(crate) async fn find_segments(
     if ids.is_empty() {
         return Ok(found);
     }
-    let of_series = |source| StoreError::ManifestOfSeries { series: view.name(), source };
+    let of_series = |source| StoreError::ManifestOfSeries { series: view.name(), source: Box::new(source) };
     let mut read = inner.manifest.read().await.map_err(of_series)?;
     let states = read.segment_states(ids).await.map_err(of_series)?;
     let states: HashMap<i64, _> = states.into_iter().map(|state| (state.row.id, state)).collect();

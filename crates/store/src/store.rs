@@ -1,6 +1,6 @@
 //! The store itself: opening it, and its series.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -166,7 +166,7 @@ impl Store {
     /// # Errors
     /// There is no such series, the manifest can't be read, or is damaged.
     pub async fn spec(&self, series: SeriesId) -> Result<Arc<SeriesSpec>, StoreError> {
-        Ok(self.0.specs(&[series]).await?.remove(&series).ok_or(StoreError::UnknownSeries(series))?)
+        self.0.specs(&[series]).await?.remove(&series).ok_or(StoreError::UnknownSeries(series))
     }
 
     /// The first `limit` series with ids above `after`, by id; all of them with several calls.
@@ -324,8 +324,9 @@ impl Inner {
         {
             // Is it absent, or is the index damaged? All rows say.
             let mut hidden = false;
+            let absent_keys: HashSet<&String> = keys.iter().filter(|key| !found.contains_key(*key)).collect();
             view::all_series(read, self, head, &mut |row| {
-                hidden |= keys.contains(&row.key) && !found.contains_key(&row.key)
+                hidden |= absent_keys.contains(&row.key);
             })
             .await?;
             if hidden {

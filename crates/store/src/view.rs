@@ -152,7 +152,10 @@ fn with_series(inner: &Inner, ids: &[i64], source: crate::manifest::ManifestErro
     match ids.first() {
         Some(&id) => {
             let key = inner.views.get(id).map(|(view, _)| view.spec.key.clone());
-            StoreError::ManifestOfSeries { series: SeriesName { id: SeriesId(id), key, range: None }, source }
+            StoreError::ManifestOfSeries {
+                series: SeriesName { id: SeriesId(id), key, range: None },
+                source: Box::new(source),
+            }
         }
         None => StoreError::Manifest(source),
     }

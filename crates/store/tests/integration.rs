@@ -1,7 +1,5 @@
 //! The contract of the store, seen from outside: one binary, one module per promise.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 #[cfg(test)]
 mod integration {
     mod compaction;

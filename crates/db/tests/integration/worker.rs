@@ -88,10 +88,10 @@ impl Orders {
         let (say, heard) = channel();
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
-                if let Some(said) = parse(&line) {
-                    if say.send(said).is_err() {
-                        break;
-                    }
+                if let Some(said) = parse(&line)
+                    && say.send(said).is_err()
+                {
+                    break;
                 }
             }
         });
@@ -181,10 +181,10 @@ impl Operation {
     pub(crate) fn apply(&self, model: &mut BTreeMap<i64, u64>) {
         match self {
             Operation::Write(rows) => {
-                model.extend(rows.iter().map(|&(second, value)| (ticks(second), value.to_bits())))
+                model.extend(rows.iter().map(|&(second, value)| (ticks(second), value.to_bits())));
             }
             Operation::Delete(begin, end) => {
-                model.retain(|&start, _| !(ticks(*begin)..ticks(*end)).contains(&start))
+                model.retain(|&start, _| !(ticks(*begin)..ticks(*end)).contains(&start));
             }
         }
     }

@@ -34,9 +34,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let Command::Stats { data, json } = &args.command;
     let stats = data::run(async |_| Ok(data.open().await?.stats().await?))?;
     if *json {
-        writeln!(out, "{}", describe(&stats))?
+        writeln!(out, "{}", describe(&stats))?;
     } else {
-        print(&stats, out)?
+        print(&stats, out)?;
     }
     Ok(ExitCode::SUCCESS)
 }

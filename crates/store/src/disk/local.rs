@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Disk, DiskFile, DiskWriter, FileEntry};
+use super::{Change, Disk, DiskFile, DiskWriter, FileEntry};
 
 /// A folder of the operating system.
 #[derive(Clone, Debug)]
@@ -92,11 +92,7 @@ impl Disk for LocalDisk {
         sync_folder(&self.path(folder))
     }
 
-    fn update(
-        &self,
-        name: &str,
-        change: &mut dyn FnMut(&[u8]) -> io::Result<Option<(u64, Vec<u8>)>>,
-    ) -> io::Result<()> {
+    fn update(&self, name: &str, change: &mut Change<'_>) -> io::Result<()> {
         let path = self.path(name);
         let is_new = !path.exists();
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
@@ -141,7 +137,7 @@ impl DiskWriter for LocalWriter {
 struct LocalFile(File);
 
 impl DiskFile for LocalFile {
-    fn len(&self) -> io::Result<u64> {
+    fn bytes(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

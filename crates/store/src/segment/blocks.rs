@@ -84,7 +84,7 @@ impl BlockFile {
         let described = disk.describe(name);
         let failed = |source| SegmentError::Io { file: described.clone(), doing: "open".to_owned(), source };
         let file = disk.open(name).map_err(failed)?;
-        let found = file.len().map_err(failed)?;
+        let found = file.bytes().map_err(failed)?;
         if found != bytes {
             return Err(SegmentError::Length { file: described, expected: bytes, found });
         }

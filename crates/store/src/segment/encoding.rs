@@ -258,7 +258,6 @@ pub(super) fn steps(
         uncompressed += i64::try_from(written.uncompressed_size)?;
     }
     writer.close()?;
-    drop(writer);
     let metadata = ColumnChunkMetaData::builder(Arc::clone(column))
         .set_compression(Compression::UNCOMPRESSED)
         .set_encodings(vec![ParquetEncoding::DELTA_BINARY_PACKED])

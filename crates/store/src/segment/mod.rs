@@ -36,7 +36,7 @@ pub(crate) use reader::{SegmentReader, StartsOf};
 pub(crate) use writer::SegmentWriter;
 
 /// Bytes under one checksum; the last block of a file is shorter.
-pub const BLOCK_BYTES: usize = 64 * 1024;
+pub(crate) const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Rows of a row group: what is encoded at a time, and held in memory for it.
 const GROUP_ROWS: usize = 1 << 20;
@@ -51,7 +51,7 @@ const ESTIMATED: usize = 3;
 
 /// What the manifest keeps of a finished file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SegmentFacts {
+pub(crate) struct SegmentFacts {
     /// Type of all its values.
     pub data_type: DataType,
     /// How many rows it has.

@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use sheaf_model::{DataType, Values};
 
 use super::*;
-use crate::disk::{Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
-use crate::rows::{Rows, Starts, set_bit, with_values};
+use crate::disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
+use crate::rows::{Rows, Starts, set_bit};
 
 /// A small generator, so that a case says all there is to say by its seed.
 struct Random(u64);
@@ -151,7 +151,7 @@ fn random_bits(len: usize, per_cent: u64, random: &mut Random) -> Vec<u64> {
 fn random_rows(data_type: DataType, len: usize, random: &mut Random) -> Rows {
     let pattern = random.next() % 5;
     let values = values_of(data_type, len, pattern, random);
-    let starts = if random.next() % 2 == 0 {
+    let starts = if random.next().is_multiple_of(2) {
         let step_ticks = 1 + (random.next() >> 40) as i64;
         Starts::Grid { first_ticks: random.next() as i64 >> 8, step_ticks }
     } else {
@@ -469,18 +469,14 @@ impl Disk for TestDisk {
         self.disk.sync_folder(folder)
     }
 
-    fn update(
-        &self,
-        name: &str,
-        change: &mut dyn FnMut(&[u8]) -> io::Result<Option<(u64, Vec<u8>)>>,
-    ) -> io::Result<()> {
+    fn update(&self, name: &str, change: &mut Change<'_>) -> io::Result<()> {
         self.disk.update(name, change)
     }
 }
 
 impl DiskFile for CountedFile {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
+    fn bytes(&self) -> io::Result<u64> {
+        self.0.bytes()
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -596,8 +592,7 @@ fn zstd_parquet(rows: &Rows) -> (usize, usize) {
                 column.typed::<FloatType>().write_batch(&values, Some(&levels), None).unwrap()
             }
             other => {
-                let values: Vec<i32> =
-                    with_values!(other, values => valid.map(|row| values[row] as i32).collect());
+                let values: Vec<i32> = valid.map(|row| other.get(row).unwrap() as i32).collect();
                 column.typed::<Int32Type>().write_batch(&values, Some(&levels), None).unwrap()
             }
         };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::disk::{Disk, DiskFile, DiskWriter, FileEntry};
+use crate::disk::{Change, Disk, DiskFile, DiskWriter, FileEntry};
 
 /// What a disk is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -385,11 +385,7 @@ impl Disk for FaultyDisk {
         torn(is_torn, ())
     }
 
-    fn update(
-        &self,
-        name: &str,
-        change: &mut dyn FnMut(&[u8]) -> io::Result<Option<(u64, Vec<u8>)>>,
-    ) -> io::Result<()> {
+    fn update(&self, name: &str, change: &mut Change<'_>) -> io::Result<()> {
         // Nobody else is in an update meanwhile: the lock is held throughout.
         let (mut shared, is_torn) = self.begin(Operation::Update)?;
         let file = match shared.names.get(name) {
@@ -469,7 +465,7 @@ struct Reader {
 }
 
 impl DiskFile for Reader {
-    fn len(&self) -> io::Result<u64> {
+    fn bytes(&self) -> io::Result<u64> {
         let (shared, is_torn) = self.disk.begin(Operation::Open)?;
         torn(is_torn, shared.files.get(&self.file).map_or(0, |file| file.bytes.len() as u64))
     }

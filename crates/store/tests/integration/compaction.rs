@@ -148,7 +148,7 @@ fn the_later_batch_wins_after_a_merge_of_the_earlier_one_too() {
         // rewritten alone.
         let settings = Settings { segment_most_rows: 1000, ..settings() };
         let spec = one_per_second();
-        let (_, _, store, ids) = new_store(&[spec.clone()], settings).await;
+        let (_, _, store, ids) = new_store(std::slice::from_ref(&spec), settings).await;
         let earlier: Vec<f64> = (0..1000).map(|_| 1.0).collect();
         // With missing samples, so that it does not replace the piece of the first batch.
         let later: Vec<f64> = (0..1000).map(|slot| if slot % 2 == 0 { 2.0 } else { f64::NAN }).collect();
@@ -235,7 +235,7 @@ fn scattered_rows_stay_few_pieces() {
 fn a_replaced_segment_stays_for_the_grace_period() {
     run(async {
         let spec = one_per_second();
-        let (disk, manifest, store, ids) = new_store(&[spec.clone()], settings()).await;
+        let (disk, manifest, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
         for start in [0, 1000] {
             store.write(Write::new().rows(ids[0], samples(&spec, start, vec![1.0; 1000]))).await.unwrap();
         }
@@ -260,7 +260,7 @@ fn a_scan_that_began_before_goes_on() {
     run(async {
         let spec = one_per_second();
         let settings = Settings { grace: Duration::ZERO, ..settings() };
-        let (disk, _, store, ids) = new_store(&[spec.clone()], settings).await;
+        let (disk, _, store, ids) = new_store(std::slice::from_ref(&spec), settings).await;
         for start in [0, 1000, 2000] {
             store.write(Write::new().rows(ids[0], samples(&spec, start, vec![1.0; 1000]))).await.unwrap();
         }
@@ -277,7 +277,7 @@ fn a_scan_that_began_before_goes_on() {
 fn one_process_compacts_at_a_time() {
     run(async {
         let spec = one_per_second();
-        let (disk, manifest, store, ids) = new_store(&[spec.clone()], settings()).await;
+        let (disk, manifest, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
         store.write(Write::new().rows(ids[0], samples(&spec, 0, vec![1.0; 10]))).await.unwrap();
         let other = open(&disk, &manifest, settings()).await.unwrap();
         let held = std::sync::Arc::new(std::sync::Mutex::new(None));
@@ -307,7 +307,7 @@ fn one_process_compacts_at_a_time() {
 fn a_cancelled_compaction_leaves_everything_readable() {
     run(async {
         let spec = one_per_second();
-        let (_, _, store, ids) = new_store(&[spec.clone()], settings()).await;
+        let (_, _, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
         store.write(Write::new().rows(ids[0], samples(&spec, 0, vec![1.0; 1000]))).await.unwrap();
         store.write(Write::new().rows(ids[0], samples(&spec, 500, vec![2.0; 10]))).await.unwrap();
         let before = seconds(&store, ids[0]).await;
@@ -327,7 +327,7 @@ fn a_large_tail_moves_by_itself() {
     run(async {
         let spec = one_per_second();
         let (_, _, store, ids) =
-            new_store(&[spec.clone()], Settings { moves_tail: true, ..settings() }).await;
+            new_store(std::slice::from_ref(&spec), Settings { moves_tail: true, ..settings() }).await;
         for start in 0..100 {
             store
                 .write(Write::new().rows(ids[0], samples(&spec, start * 100, vec![start as f64; 100])))
@@ -335,13 +335,13 @@ fn a_large_tail_moves_by_itself() {
                 .unwrap();
         }
         let begun = Instant::now();
-        while store.stats().await.unwrap().tail_bytes > 2 * 16 << 10
+        while store.stats().await.unwrap().tail_bytes > (2 * 16) << 10
             && begun.elapsed() < Duration::from_secs(20)
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let stats = store.stats().await.unwrap();
-        assert!(stats.tail_bytes <= 2 * 16 << 10 && !stats.segments.is_empty(), "{stats:?}");
+        assert!(stats.tail_bytes <= (2 * 16) << 10 && !stats.segments.is_empty(), "{stats:?}");
         let wanted: Vec<_> = (0..10_000).map(|second| (second, (second / 100) as f64)).collect();
         assert_same(&seconds(&store, ids[0]).await, &wanted);
     });

@@ -10,8 +10,8 @@ use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{CheckOptions, SeriesId, SeriesSpec, Settings, Store, StoreError};
 
 use super::world::{
-    Change, Model, Part, Series, Shape, base, check_with, difference, in_full, new_store, open, read_now,
-    run, segment_files, settings, specs, ticks,
+    Change, Model, Part, Shape, base, check_with, difference, in_full, new_store, open, read_now, run,
+    segment_files, settings, specs, ticks,
 };
 
 pub(super) struct Damaged {
@@ -27,7 +27,7 @@ pub(super) async fn filled() -> (Store, Damaged) {
     let settings = Settings { grace: Duration::ZERO, ..settings() };
     let specs = specs();
     let (disk, manifest, store, ids) = new_store(&specs, settings).await;
-    let mut model: Model = vec![std::sync::Arc::new(Series::new()); specs.len()];
+    let mut model: Model = specs.iter().map(|_| std::sync::Arc::default()).collect();
     let part =
         |series, slot, len, seed| Part { series, slot, shape: Shape::Run { len }, seed, missing_percent: 5 };
     let writes = [

@@ -13,8 +13,8 @@ use sheaf_store::{
 };
 
 use super::world::{
-    Change, Model, Part, Series, Shape, base, change, check_with, compare, in_full, new_store, open,
-    read_now, regular, run, segment_files, settings, specs,
+    Change, Model, Part, Shape, base, change, check_with, compare, in_full, new_store, open, read_now,
+    regular, run, segment_files, settings, specs,
 };
 
 /// What goes wrong.
@@ -66,7 +66,7 @@ impl World {
     async fn new() -> World {
         let specs = specs();
         let (disk, manifest, store, ids) = new_store(&specs, impatient()).await;
-        let model: Model = vec![std::sync::Arc::new(Series::new()); specs.len()];
+        let model: Model = specs.iter().map(|_| std::sync::Arc::default()).collect();
         World { specs, ids, disk, manifest, store: Some(store), model, open_questions: Vec::new() }
     }
 
@@ -140,7 +140,7 @@ impl World {
             }
             // It may fail, but not change an answer.
             Step::Compact { all } => {
-                drop(store.compact(CompactOptions { all: *all }, &Watch::default()).await)
+                drop(store.compact(CompactOptions { all: *all }, &Watch::default()).await);
             }
             Step::Read => {
                 for (at, &id) in self.ids.iter().enumerate() {

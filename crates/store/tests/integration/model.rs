@@ -86,7 +86,7 @@ impl World {
             stores.push(open(&disk, &manifest, settings()).await.unwrap());
         }
         let ids = stores[0].create_series(&specs).await.unwrap();
-        let model: Model = vec![Arc::new(Series::new()); specs.len()];
+        let model: Model = specs.iter().map(|_| Arc::default()).collect();
         let (commit, nonce) = stores[0].head().await.unwrap();
         let history = vec![(commit, nonce, model.clone())];
         let (remembered, keys, last_keyed) = (Vec::new(), HashMap::new(), None);

@@ -81,7 +81,7 @@ fn another_history_is_refused() {
         // As many commits, but not the same ones.
         match open(&disk, &fork, settings()).await {
             Err(StoreError::Rewound { found, acknowledged, forked: true, .. }) => {
-                assert_eq!(found, acknowledged)
+                assert_eq!(found, acknowledged);
             }
             other => panic!("{other:?}"),
         }
