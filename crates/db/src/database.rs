@@ -124,7 +124,7 @@ impl Database {
                 Err(error) => return Err(DatabaseError::new(&name, &error)),
             }
         };
-        let readers = pool(SqlitePoolOptions::new(), READERS).connect_lazy_with(reading).into();
+        let readers = sqlite_pool(READERS).connect_lazy_with(reading).into();
         Database::with(name, writer, readers, standing).await
     }
 
@@ -144,7 +144,7 @@ impl Database {
                 return Err(DatabaseError::Open { database: name.to_string(), problem });
             }
         }
-        // One more for the writer, so that views can't keep it from beginning.
+        // One more for the writer.
         let pool: DatabaseConnection = pool(PgPoolOptions::new(), READERS + 1)
             .test_before_acquire(true)
             .connect_lazy_with(options)
@@ -276,8 +276,21 @@ fn pool<D: sea_orm::sqlx::Database>(options: PoolOptions<D>, connections: u32) -
         .test_before_acquire(false)
 }
 
+/// A pool that closes connections whose transaction did not end. When the disk is full, or fails, SQLite ends it by
+/// itself; the driver does not notice, and would take the next one for a part of it: nothing would be committed any more,
+/// and a view would never change.
+fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
+    pool(SqlitePoolOptions::new(), connections).after_release(|connection, _| {
+        Box::pin(async move {
+            // The rollback of a dropped transaction is only queued: this waits for it.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
+}
+
 async fn open_sqlite(options: SqliteConnectOptions) -> Result<(DatabaseConnection, Standing), DbErr> {
-    let writer: DatabaseConnection = pool(SqlitePoolOptions::new(), 1)
+    let writer: DatabaseConnection = sqlite_pool(1)
         .connect_with(options)
         .await
         .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?

@@ -1,10 +1,8 @@
 //! Verifying a store: every row of the manifest, every byte of every segment, and that they fit together.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::sync::Arc;
-
-use sheaf_model::Tick;
 
 use crate::collect;
 use crate::disk::Disk;
@@ -12,11 +10,11 @@ use crate::error::{SeriesName, StoreError, in_full};
 use crate::head_file::{self, Acknowledged, HeadFile};
 use crate::lease::Lease;
 use crate::manifest::{
-    CommitRow, HeadRow, Manifest, ManifestRead, PieceKey, PieceKind, PieceRow, SegmentStateRow, SeriesRow,
-    Stored,
+    HeadRow, Manifest, ManifestRead, PieceKey, PieceKind, PieceRow, SegmentStateRow, SeriesRow, Stored,
 };
-use crate::publish::{file_name, now_ms, tail_bytes};
-use crate::segment::{SegmentFacts, SegmentReader, StartsOf};
+use crate::publish::{file_name, now_ms};
+use crate::repair::{accept_rewind, mend};
+use crate::segment::{SegmentError, SegmentFacts, SegmentReader, StartsOf};
 use crate::segment_cache::facts;
 use crate::series::{Layout, Piece, SeriesId, SeriesSpec, SeriesView};
 use crate::store::{Inner, Settings, blocking, compare, read_head_file};
@@ -71,10 +69,13 @@ pub struct CheckReport {
     /// How many more findings there are.
     pub more_findings: u64,
     damages: u64,
-    /// Whether something is wrong with pieces of series.
-    lost_pieces: bool,
+    /// Damages that are mended by giving something up, and which of the findings they are.
+    pub(crate) losses: u64,
+    lost_findings: Vec<usize>,
     /// Pieces whose samples can't be read.
-    unreadable: HashSet<PieceKey>,
+    pub(crate) unreadable: HashSet<PieceKey>,
+    /// Whether a file could not be read though it may be intact.
+    pub(crate) disk_failed: bool,
 }
 
 impl CheckReport {
@@ -91,7 +92,26 @@ impl CheckReport {
         self.find(Finding::Damage { text: text.to_string(), repaired });
     }
 
-    fn note(&mut self, text: String, repaired: Option<&'static str>) {
+    /// A damage that is mended by giving something up.
+    fn loss(&mut self, text: impl ToString) {
+        if self.findings.len() < CheckReport::MOST_FINDINGS {
+            self.lost_findings.push(self.findings.len());
+        }
+        self.losses += 1;
+        self.damage(text, None);
+    }
+
+    /// Says that what is lost was given up.
+    pub(crate) fn losses_are_mended(&mut self, how: &'static str) {
+        self.damages -= std::mem::take(&mut self.losses);
+        for at in std::mem::take(&mut self.lost_findings) {
+            if let Some(Finding::Damage { repaired, .. }) = self.findings.get_mut(at) {
+                *repaired = Some(how);
+            }
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: String, repaired: Option<&'static str>) {
         self.find(Finding::Note { text, repaired });
     }
 
@@ -126,8 +146,8 @@ pub async fn check(
         Check { inner: &inner, options, watch, report: &mut report }.run(&mut *read, &head, head_file).await;
     drop(read);
     let result = match result {
-        Ok(()) if options.repair => mend(&inner, options, &mut report).await,
-        other => other,
+        Ok(is_trusted) if options.repair => mend(&inner, options, is_trusted, &mut report).await,
+        other => other.map(drop),
     };
     if let Some(lease) = lease {
         lease.give_back().await;
@@ -152,17 +172,18 @@ struct Checked {
 }
 
 impl Check<'_> {
+    /// Verifies everything. Returns whether the database is the newest one, as far as one can tell.
     async fn run(
         &mut self,
         read: &mut dyn ManifestRead,
         head: &HeadRow,
         head_file: HeadFile,
-    ) -> Result<(), StoreError> {
-        self.check_head(read, head, head_file).await?;
+    ) -> Result<bool, StoreError> {
+        let is_trusted = self.check_head(read, head, head_file).await?;
         let states = match view::all_segment_states(read, self.inner, head).await {
             Ok(states) => states,
             Err(error) if error.is_damage() => {
-                self.report.damage(error, None);
+                self.report.loss(in_full(&error));
                 read.segment_states_after(i64::MIN, u64::MAX >> 1).await.unwrap_or_default()
             }
             Err(error) => return Err(error),
@@ -172,44 +193,47 @@ impl Check<'_> {
         for state in &states {
             let found = segments.get(&state.row.id).map(|checked| (checked.live_rows, checked.live_pieces));
             let says = (state.row.live_rows.max(0) as u64, state.row.live_pieces.max(0) as u64);
-            if found.is_some_and(|found| found != says) && !self.report.lost_pieces {
+            if found.is_some_and(|found| found != says) && self.report.losses == 0 {
                 let text = format!(
                     "segment {}: {} rows in {} pieces are listed, {found:?} were found",
                     state.row.id, says.0, says.1
                 );
-                self.report.damage(text, None);
+                self.report.loss(text);
             }
         }
-        self.check_left_over(read, &states).await
+        self.check_left_over(read, &states).await?;
+        Ok(is_trusted)
     }
 
+    /// Compares the database with the file `HEAD`, and mends that if it may. Returns whether they agree.
     async fn check_head(
         &mut self,
         read: &mut dyn ManifestRead,
         head: &HeadRow,
         head_file: HeadFile,
-    ) -> Result<(), StoreError> {
-        let Err(error) = compare(&*self.inner.disk, &*self.inner.manifest, read, head, head_file).await
-        else {
-            return Ok(());
-        };
-        let repairs = match &error {
-            StoreError::HeadFile { .. } => self.options.repair,
-            StoreError::Rewound { .. } => self.options.repair && self.options.accept_loss,
-            StoreError::OtherStore { .. } => false,
-            _ => return Err(error),
-        };
-        if !repairs {
-            self.report.damage(error, None);
-            return Ok(());
+    ) -> Result<bool, StoreError> {
+        let compared = compare(&*self.inner.disk, &*self.inner.manifest, read, head, head_file).await;
+        let Err(error) = compared else { return Ok(true) };
+        let gives_up = self.options.repair && self.options.accept_loss;
+        match &error {
+            StoreError::HeadFile { .. } if self.options.repair => {
+                let to = Acknowledged { store: head.store, commit: head.commit, nonce: head.nonce };
+                let disk = self.inner.disk.clone();
+                blocking(move || head_file::reset(&*disk, to)).await?;
+                self.report.damage(error, Some("HEAD was written anew"));
+                Ok(true)
+            }
+            StoreError::Rewound { acknowledged, .. } if gives_up => {
+                accept_rewind(self.inner, *acknowledged).await?;
+                self.report.damage(error, Some("the commits that are gone were given up"));
+                Ok(true)
+            }
+            StoreError::HeadFile { .. } | StoreError::Rewound { .. } | StoreError::OtherStore { .. } => {
+                self.report.damage(error, None);
+                Ok(false)
+            }
+            _ => Err(error),
         }
-        let (disk, to) = (
-            self.inner.disk.clone(),
-            Acknowledged { store: head.store, commit: head.commit, nonce: head.nonce },
-        );
-        blocking(move || head_file::reset(&*disk, to)).await?;
-        self.report.damage(error, Some("HEAD was written anew"));
-        Ok(())
     }
 
     async fn check_segments(
@@ -223,13 +247,13 @@ impl Check<'_> {
             let id = state.row.id;
             let file = self.inner.disk.describe(&file_name(state.row.file_nonce));
             let Some(row) = read.segments(&[id]).await?.pop() else {
-                self.report.damage(self.inner.damaged(format!("segment {id} ({file}) is not listed")), None);
+                self.report.loss(self.inner.damaged(format!("segment {id} ({file}) is not listed")));
                 continue;
             };
             let (nonce, facts) = match facts(row, state) {
                 Ok(facts) => facts,
                 Err(problem) => {
-                    self.report.damage(self.inner.damaged(format!("{problem} ({file})")), None);
+                    self.report.loss(self.inner.damaged(format!("{problem} ({file})")));
                     continue;
                 }
             };
@@ -242,8 +266,9 @@ impl Check<'_> {
                 Ok(()) => true,
                 // Nobody needs it any more.
                 Err(_) if retired => false,
-                Err(text) => {
-                    self.report.damage(text, None);
+                Err(problem) => {
+                    self.report.disk_failed |= problem.is_io;
+                    self.report.damage(problem.text, None);
                     false
                 }
             };
@@ -290,11 +315,11 @@ impl Check<'_> {
                 "{count} series are there, {} were written, or they are not those of the last commit",
                 head.series_count
             );
-            self.report.damage(self.inner.damaged(text), None);
+            self.report.loss(self.inner.damaged(text));
         }
-        if tail_rows != head.tail_rows.max(0) as u64 && !self.report.lost_pieces {
+        if tail_rows != head.tail_rows.max(0) as u64 && self.report.losses == 0 {
             let text = format!("the tail has {tail_rows} rows, {} are listed", head.tail_rows);
-            self.report.damage(self.inner.damaged(text), None);
+            self.report.loss(self.inner.damaged(text));
         }
         Ok(())
     }
@@ -317,7 +342,7 @@ impl Check<'_> {
             );
         }
         let Ok(spec) = SeriesSpec::from_row(&stored.row) else {
-            damages.into_iter().for_each(|text| self.report.damage(text, None));
+            damages.into_iter().for_each(|text| self.report.loss(text));
             return Ok(0);
         };
         let mut tail_rows = 0;
@@ -336,12 +361,7 @@ impl Check<'_> {
                 Err(_) => {}
             }
         }
-        if !damages.is_empty() {
-            let gives_up = self.options.repair && self.options.accept_loss;
-            let repaired = gives_up.then_some("what is lost was removed from the series");
-            damages.into_iter().for_each(|text| self.report.damage(text, repaired));
-            self.report.lost_pieces = true;
-        }
+        damages.into_iter().for_each(|text| self.report.loss(text));
         Ok(tail_rows)
     }
 
@@ -370,13 +390,18 @@ impl Check<'_> {
         }
         let (inner, facts, nonce) = (self.inner.clone(), segment.facts.clone(), segment.nonce);
         let (layout, piece) = (spec.layout, piece.clone());
-        blocking(move || {
-            let problem = check_keys(&inner, nonce, &facts, layout, &piece);
+        let checked = blocking(move || {
+            let keys = check_keys(&inner, nonce, &facts, layout, &piece);
             // Of a damaged file some pieces may be intact.
-            Ok(problem
-                .or_else(|| if is_readable { None } else { check_values(&inner, nonce, &facts, &piece) }))
+            Ok(if is_readable {
+                keys
+            } else {
+                keys.and_then(|()| check_values(&inner, nonce, &facts, &piece))
+            })
         })
-        .await
+        .await?;
+        self.report.disk_failed |= checked.as_ref().is_err_and(|problem| problem.is_io);
+        Ok(checked.err().map(|problem| problem.text))
     }
 
     async fn check_left_over(
@@ -392,11 +417,15 @@ impl Check<'_> {
                 self.report.note(format!("{}: its writer never came back", row.row.file), removed);
             }
         }
+        let known: HashSet<String> = states
+            .iter()
+            .map(|state| file_name(state.row.file_nonce))
+            .chain(pending.into_iter().map(|row| row.row.file))
+            .collect();
         for file in collect::list(self.inner).await? {
-            let is_known = states.iter().any(|state| file_name(state.row.file_nonce).ends_with(&file.name))
-                || pending.iter().any(|row| row.row.file.ends_with(&file.name));
-            if !is_known {
-                let name = self.inner.disk.describe(&format!("{}/{}", crate::store::SEGMENTS, file.name));
+            let name = format!("{}/{}", crate::store::SEGMENTS, file.name);
+            if !known.contains(&name) {
+                let name = self.inner.disk.describe(&name);
                 self.report.note(format!("{name}: nothing refers to it, {} bytes", file.bytes), removed);
             }
         }
@@ -407,6 +436,27 @@ impl Check<'_> {
 /// So many keys of a segment are compared at once.
 const KEYS_AT_ONCE: u64 = 1 << 20;
 
+/// Why a file is not what it should be.
+struct Problem {
+    text: String,
+    /// The disk would not give it, so it may be intact.
+    is_io: bool,
+}
+
+impl Problem {
+    fn new(text: String) -> Problem {
+        Problem { text, is_io: false }
+    }
+}
+
+impl From<SegmentError> for Problem {
+    fn from(error: SegmentError) -> Problem {
+        let is_gone = [ErrorKind::NotFound, ErrorKind::UnexpectedEof];
+        let is_io = error.io_kind().is_some_and(|kind| !is_gone.contains(&kind));
+        Problem { text: in_full(&error), is_io }
+    }
+}
+
 /// Compares the series and the starts in a segment with what the manifest says of a piece.
 fn check_keys(
     inner: &Inner,
@@ -414,24 +464,18 @@ fn check_keys(
     facts: &SegmentFacts,
     layout: Layout,
     piece: &Piece,
-) -> Option<String> {
+) -> Result<(), Problem> {
     let name = file_name(nonce);
-    let reader = match SegmentReader::open(&*inner.disk, &name, facts) {
-        Ok(reader) => reader,
-        Err(error) => return Some(in_full(&error)),
-    };
+    let reader = SegmentReader::open(&*inner.disk, &name, facts)?;
     let (begin, end) = (piece.range.begin().ticks(), piece.range.end().ticks());
     let mut before = i64::MIN;
     let mut row = piece.first_row;
     let last_row = piece.first_row + piece.rows;
     while row < last_row {
         let until = last_row.min(row + KEYS_AT_ONCE);
-        let (series, starts) = match reader.keys(row..until) {
-            Ok(keys) => keys,
-            Err(error) => return Some(in_full(&error)),
-        };
+        let (series, starts) = reader.keys(row..until)?;
         if let Some(other) = series.iter().find(|&&id| id != piece.key.series) {
-            return Some(format!("{name} has rows of series {other} in its place"));
+            return Err(Problem::new(format!("{name} has rows of series {other} in its place")));
         }
         for (at, &start) in starts.iter().enumerate() {
             let is_right = match layout {
@@ -441,164 +485,35 @@ fn check_keys(
                 _ => begin <= start && start < end && before < start,
             };
             if !is_right {
-                return Some(format!(
-                    "row {} of {name} starts at tick {start}, which does not fit",
-                    row + at as u64
-                ));
+                let row = row + at as u64;
+                let text = format!("row {row} of {name} starts at tick {start}, which does not fit");
+                return Err(Problem::new(text));
             }
             before = start;
         }
         row = until;
     }
-    None
+    Ok(())
 }
 
-/// Reads the samples of a piece; a text says why they can't be.
-fn check_values(inner: &Inner, nonce: i64, facts: &SegmentFacts, piece: &Piece) -> Option<String> {
+/// Reads the samples of a piece.
+fn check_values(inner: &Inner, nonce: i64, facts: &SegmentFacts, piece: &Piece) -> Result<(), Problem> {
     let last_row = piece.first_row + piece.rows;
-    let read = SegmentReader::open(&*inner.disk, &file_name(nonce), facts).and_then(|reader| {
-        (piece.first_row..last_row).step_by(KEYS_AT_ONCE as usize).try_for_each(|row| {
-            let starts = StartsOf::Grid { first_ticks: 0, step_ticks: 1 };
-            reader.read(row..last_row.min(row + KEYS_AT_ONCE), starts).map(drop)
-        })
-    });
-    read.err().map(|error| in_full(&error))
+    let reader = SegmentReader::open(&*inner.disk, &file_name(nonce), facts)?;
+    for row in (piece.first_row..last_row).step_by(KEYS_AT_ONCE as usize) {
+        let starts = StartsOf::Grid { first_ticks: 0, step_ticks: 1 };
+        reader.read(row..last_row.min(row + KEYS_AT_ONCE), starts)?;
+    }
+    Ok(())
 }
 
-/// Reads all of a segment; a text says what is wrong.
-fn verify(inner: &Inner, nonce: i64, facts: &SegmentFacts) -> Result<(), String> {
+/// Reads all of a segment.
+fn verify(inner: &Inner, nonce: i64, facts: &SegmentFacts) -> Result<(), Problem> {
     let name = file_name(nonce);
     match SegmentReader::open(&*inner.disk, &name, facts).and_then(|reader| reader.verify()) {
         Err(error) if error.io_kind() == Some(ErrorKind::NotFound) => {
-            Err(format!("{} is missing", inner.disk.describe(&name)))
+            Err(Problem::new(format!("{} is missing", inner.disk.describe(&name))))
         }
-        other => other.map_err(|error| in_full(&error)),
+        other => other.map_err(Problem::from),
     }
-}
-
-/// Removes what nothing refers to and, if that is wanted, what is lost.
-async fn mend(inner: &Arc<Inner>, options: CheckOptions, report: &mut CheckReport) -> Result<(), StoreError> {
-    if options.accept_loss && report.lost_pieces {
-        give_up(inner, &report.unreadable).await?;
-    }
-    match collect::collect(inner).await {
-        Ok(_) => Ok(()),
-        // With a damaged manifest nobody knows which files are needed.
-        Err(error) if error.is_damage() => {
-            report.note(format!("no files were removed: {error}"), None);
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Leaves all series with the pieces that are intact and can be read, and says that the others changed. All
-/// digests are made anew.
-async fn give_up(inner: &Arc<Inner>, unreadable: &HashSet<PieceKey>) -> Result<(), StoreError> {
-    // First the transaction: the files of all that was published until now are there, and nothing is published meanwhile.
-    let mut tx = inner.manifest.write().await?;
-    let files: HashSet<String> = collect::list(inner).await?.into_iter().map(|file| file.name).collect();
-    let mut head = view::intact_head(&mut *tx, &inner.manifest.describe()).await?;
-    (head.commit, head.nonce) = (head.commit + 1, rand::random());
-    (head.tail_rows, head.tail_bytes) = (0, 0);
-
-    let mut states: BTreeMap<i64, SegmentStateRow> = BTreeMap::new();
-    let mut gone = Vec::new();
-    for state in tx.segment_states_after(i64::MIN, i64::MAX as u64).await? {
-        let name = file_name(state.row.file_nonce);
-        let is_there = files.iter().any(|file| name.ends_with(file.as_str()));
-        if is_there && state.is_intact() {
-            states.insert(
-                state.row.id,
-                SegmentStateRow { live_rows: 0, live_pieces: 0, retired_ms: 0, ..state.row },
-            );
-        } else {
-            gone.push(state.row.id);
-        }
-    }
-    tx.delete_segments(&gone).await?;
-
-    (head.series_count, head.series_digest) = (0, 0);
-    let mut after = i64::MIN;
-    loop {
-        let page = tx.series_after(after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.row.id;
-        for mut series in page.into_iter().map(|stored| stored.row) {
-            let Ok(spec) = SeriesSpec::from_row(&series) else { continue };
-            let (mut left, mut lost) = (Vec::new(), Vec::new());
-            for stored in tx.pieces(&[series.id]).await? {
-                match Piece::from_stored(stored.clone(), spec.data_type) {
-                    Ok(piece) if unreadable.contains(&piece.key) => lost.push(stored.row),
-                    Ok(piece) if !piece.is_in_segment() || states.contains_key(&piece.segment) => {
-                        left.push(piece);
-                    }
-                    _ => lost.push(stored.row),
-                }
-            }
-            let keys: Vec<PieceKey> = lost.iter().map(PieceRow::piece_key).collect();
-            tx.delete_pieces(&keys).await?;
-            for piece in &left {
-                count(piece, &mut head, &mut states);
-            }
-            series.piece_count = left.len() as i64;
-            series.piece_digest = left.iter().fold(0, |sum, piece| sum.wrapping_add(piece.checksum));
-            if !lost.is_empty() {
-                let change = all_changed(&series, &mut head);
-                series.piece_count += 1;
-                series.piece_digest = series.piece_digest.wrapping_add(change.checksum);
-                tx.insert_pieces(vec![change]).await?;
-            }
-            let series = Stored::seal(series);
-            head.series_count += 1;
-            head.series_digest = head.series_digest.wrapping_add(series.checksum);
-            tx.put_series(vec![series]).await?;
-        }
-    }
-    let now = now_ms();
-    let seal = |mut state: SegmentStateRow| {
-        state.retired_ms = if state.live_pieces == 0 { now } else { 0 };
-        Stored::seal(state)
-    };
-    let states: Vec<_> = states.into_values().map(seal).collect();
-    head.segment_count = states.len() as i64;
-    head.segment_digest = states.iter().fold(0, |sum, state| sum.wrapping_add(state.checksum));
-    tx.put_segment_states(states).await?;
-    let (store, commit, nonce) = (head.store, head.commit, head.nonce);
-    tx.insert_commit(Stored::seal(CommitRow { commit, nonce, at_ms: now })).await?;
-    tx.put_head(Stored::seal(head)).await?;
-    tx.commit().await?;
-    let disk = inner.disk.clone();
-    blocking(move || head_file::raise(&*disk, Acknowledged { store, commit, nonce })).await
-}
-
-/// Counts a piece that stays.
-fn count(piece: &Piece, head: &mut HeadRow, states: &mut BTreeMap<i64, SegmentStateRow>) {
-    if piece.kind == PieceKind::Tail {
-        head.tail_rows += piece.rows as i64;
-        head.tail_bytes += tail_bytes(piece.blob_bytes);
-    }
-    if let Some(state) = states.get_mut(&piece.segment) {
-        state.live_rows += piece.rows as i64;
-        state.live_pieces += 1;
-    }
-}
-
-/// A piece that says that anything of a series may have changed.
-fn all_changed(series: &SeriesRow, head: &mut HeadRow) -> Stored<PieceRow> {
-    let ordinal = head.next_ordinal;
-    head.next_ordinal += 1;
-    Stored::seal(PieceRow {
-        series: series.id,
-        commit: head.commit,
-        ordinal,
-        kind: PieceKind::Change.code(),
-        begin_ticks: Tick::MIN.ticks(),
-        end_ticks: Tick::MAX.ticks(),
-        segment: -1,
-        first_row: 0,
-        rows: 0,
-        missing: 0,
-        blob: Vec::new(),
-    })
 }

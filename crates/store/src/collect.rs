@@ -11,8 +11,8 @@ use std::sync::Arc;
 use crate::disk::FileEntry;
 use crate::error::StoreError;
 use crate::manifest::{SegmentStateRow, Stored};
-use crate::publish::{Publication, file_name, now_ms};
-use crate::store::{Inner, SEGMENTS, blocking};
+use crate::publish::{Publication, file_name, millis, now_ms};
+use crate::store::{Inner, SEGMENTS, blocking, compare, read_head_file};
 use crate::view;
 
 /// What was removed.
@@ -27,6 +27,7 @@ const COMMITS_KEPT: i64 = 1 << 20;
 
 /// Removes what nothing refers to. Only under the lease.
 pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<Collected, StoreError> {
+    check_newest(inner).await?;
     give_up_announcements(inner).await?;
     let files = list(inner).await?;
     let found = survey(inner).await?;
@@ -51,6 +52,14 @@ pub(crate) async fn collect(inner: &Arc<Inner>) -> Result<Collected, StoreError>
         Ok(removed)
     })
     .await
+}
+
+/// A database that was set back, or one of another store, knows nothing of files that are needed.
+async fn check_newest(inner: &Inner) -> Result<(), StoreError> {
+    let head_file = read_head_file(&inner.disk).await?;
+    let mut read = inner.manifest.read().await?;
+    let head = view::head(&mut *read, inner).await?;
+    compare(&*inner.disk, &*inner.manifest, &mut *read, &head, head_file).await
 }
 
 /// The files that look like segments.
@@ -90,7 +99,7 @@ async fn survey(inner: &Inner) -> Result<Survey, StoreError> {
     let mut known: HashSet<String> =
         read.pending().await?.iter().map(|row| base_name(&row.row.file)).collect();
     let mut retired = Vec::new();
-    let oldest_ms = now_ms() - inner.settings.grace.as_millis() as i64;
+    let oldest_ms = now_ms().saturating_sub(millis(inner.settings.grace));
     for state in states {
         if is_over(&state, oldest_ms) {
             retired.push(state.row.id);
@@ -140,6 +149,6 @@ async fn prune(inner: &Inner) -> Result<(), StoreError> {
     let mut tx = inner.manifest.write().await?;
     let head = view::head(&mut *tx, inner).await?;
     tx.delete_commits_below(head.commit - COMMITS_KEPT).await?;
-    tx.delete_keys_before(now_ms() - inner.settings.key_retention.as_millis() as i64).await?;
+    tx.delete_keys_before(now_ms().saturating_sub(millis(inner.settings.key_retention))).await?;
     Ok(tx.commit().await?)
 }

@@ -19,12 +19,12 @@ use crate::lease::Lease;
 use crate::manifest::PieceKind;
 use crate::merge_policy::SegmentInfo;
 use crate::plan::plan;
-use crate::publish::{Committed, Draft, NewFile, Place, Publication, now_ms};
+use crate::publish::{Committed, Draft, NewFile, Place, Publication, millis, now_ms};
 use crate::runs::Splitter;
 use crate::scan::Scan;
 use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesId, SeriesView, data_type_from_code};
-use crate::sink::{FileSink, Written, discard};
+use crate::sink::{FileSink, Written, discard, finish_all};
 use crate::snapshot::find_segments;
 use crate::store::{Inner, Store, blocking};
 use crate::view;
@@ -58,8 +58,8 @@ pub struct Compacted {
 /// So many times the policy is asked in one compaction: a segment climbs at most so many tiers.
 const MOST_ROUNDS: usize = 8;
 
-/// So many series are merged in one transaction.
-const SERIES_AT_ONCE: usize = 16_384;
+/// So many series are merged in one transaction, into files of their own; what is known of them takes some 100 MB.
+const SERIES_AT_ONCE: usize = 1 << 17;
 
 impl Store {
     /// Compacts what the policy asks for, and removes files that nothing refers to. Whatever has been done when it fails
@@ -151,7 +151,7 @@ impl Store {
         let mut read = self.0.manifest.read().await?;
         let head = view::head(&mut *read, &self.0).await?;
         let settings = &self.0.settings;
-        let oldest_ms = now_ms() - settings.tail_most_age.as_millis() as i64;
+        let oldest_ms = now_ms().saturating_sub(millis(settings.tail_most_age));
         Ok(head.tail_bytes > 0
             && (head.tail_bytes >= settings.tail_most_bytes as i64 || head.tail_since_ms <= oldest_ms))
     }
@@ -183,9 +183,10 @@ async fn move_tail(inner: &Arc<Inner>, watch: &Watch, done: &mut Compacted) -> R
         watch.step("moving the tail", (at * SERIES_AT_ONCE) as u64, total)?;
         let merged = merge(inner, ids, &|piece| piece.segment == 0, watch).await;
         match merged {
-            Ok(Merged { pieces, segments }) => {
+            Ok(Merged { pieces, segments, failures }) => {
                 done.moved_pieces += pieces;
                 done.new_segments += segments;
+                done.failures.extend(failures);
             }
             Err(StoreError::Conflict) => {}
             Err(error) if error.is_damage() => done.failures.push(in_full(&error)),
@@ -202,9 +203,14 @@ async fn merge_segments(
     done: &mut Compacted,
 ) -> Result<(), StoreError> {
     let ids = inner.manifest.read().await?.series_in_segments(segments).await?;
+    if ids.len().div_ceil(SERIES_AT_ONCE) >= segments.len() && segments.len() > 1 {
+        // It would end in as many files as it began with.
+        return Ok(());
+    }
     for ids in ids.chunks(SERIES_AT_ONCE) {
         let merged = merge(inner, ids, &|piece| segments.contains(&piece.segment), watch).await?;
         done.new_segments += merged.segments;
+        done.failures.extend(merged.failures);
     }
     Ok(())
 }
@@ -212,6 +218,31 @@ async fn merge_segments(
 struct Merged {
     pieces: u64,
     segments: u64,
+    /// Series that are damaged, and stay as they are.
+    failures: Vec<String>,
+}
+
+/// The series with these ids; those that are damaged are left out, and why.
+async fn load_intact(
+    inner: &Inner,
+    series: &[SeriesId],
+) -> Result<(Vec<Arc<SeriesView>>, Vec<String>), StoreError> {
+    let mut read = inner.manifest.read().await?;
+    let head = view::head(&mut *read, inner).await?;
+    match view::load(&mut *read, inner, &head, series).await {
+        Ok(views) => return Ok((views.into_values().collect(), Vec::new())),
+        Err(error) if error.is_damage() => {}
+        Err(error) => return Err(error),
+    }
+    let (mut views, mut failures) = (Vec::new(), Vec::new());
+    for &id in series {
+        match view::load(&mut *read, inner, &head, &[id]).await {
+            Ok(view) => views.extend(view.into_values()),
+            Err(error) if error.is_damage() => failures.push(in_full(&error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((views, failures))
 }
 
 /// A series whose pieces are merged: which ones, in groups.
@@ -228,12 +259,9 @@ async fn merge(
     watch: &Watch,
 ) -> Result<Merged, StoreError> {
     let series: Vec<SeriesId> = ids.iter().map(|&id| SeriesId(id)).collect();
-    let mut read = inner.manifest.read().await?;
-    let head = view::head(&mut *read, inner).await?;
-    let views = view::load(&mut *read, inner, &head, &series).await?;
-    drop(read);
+    let (views, failures) = load_intact(inner, &series).await?;
     let mut jobs: Vec<Job> = Vec::new();
-    for view in views.into_values() {
+    for view in views {
         let inputs: Vec<usize> = (0..view.pieces.len())
             .filter(|&at| view.pieces[at].is_data() && is_input(&view.pieces[at]))
             .collect();
@@ -249,7 +277,7 @@ async fn merge(
         .flat_map(|job| job.groups.iter().flatten().map(|&at| job.view.pieces[at].segment))
         .filter(|&segment| segment > 0)
         .collect();
-    let Some(first) = jobs.first() else { return Ok(Merged { pieces: 0, segments: 0 }) };
+    let Some(first) = jobs.first() else { return Ok(Merged { pieces: 0, segments: 0, failures }) };
     let facts = find_segments(inner, &first.view, &mut segments).await?;
     let jobs = Arc::new(jobs);
     let results = {
@@ -267,7 +295,7 @@ async fn merge(
     }
     result?;
     let pieces = jobs.iter().flat_map(|job| &job.groups).map(|group| group.len() as u64).sum();
-    Ok(Merged { pieces, segments: files.len() as u64 })
+    Ok(Merged { pieces, segments: files.len() as u64, failures })
 }
 
 /// The inputs, and the pieces of their commits that lie over them: what is rewritten gets the last place in its commit, and
@@ -363,8 +391,9 @@ fn write_merged(
         }
     }
     let (mut files, mut dated) = (Vec::new(), Vec::new());
-    for (sink, commits) in sinks.into_values() {
-        let Written { files: new, drafts } = sink.finish()?;
+    let (sinks, commits): (Vec<FileSink>, Vec<Vec<Commits>>) = sinks.into_values().unzip();
+    for (written, commits) in finish_all(sinks.into_iter())?.into_iter().zip(commits) {
+        let Written { files: new, drafts } = written;
         files.extend(new);
         let mut drafts = drafts.into_iter();
         for (range, commit) in commits {

@@ -51,8 +51,8 @@ pub enum StoreError {
         commit: i64,
     },
     /// An idempotency key that can't be.
-    #[error("an idempotency key has 1 to 255 bytes, this one has {len}")]
-    KeyLength {
+    #[error("an idempotency key has 1 to 255 bytes and no zero character; this one has {len} bytes")]
+    InvalidKey {
         /// Its length in bytes.
         len: usize,
     },
@@ -217,7 +217,7 @@ impl StoreError {
                 | StoreError::InvalidSeries { .. }
                 | StoreError::InvalidRows { .. }
                 | StoreError::KeyReused { .. }
-                | StoreError::KeyLength { .. }
+                | StoreError::InvalidKey { .. }
         )
     }
 
@@ -231,8 +231,8 @@ impl StoreError {
             | StoreError::Rewound { .. }
             | StoreError::HeadFile { .. }
             | StoreError::MissingFile { .. }
-            | StoreError::Vanished { .. }
-            | StoreError::ManifestOfSeries { .. } => true,
+            | StoreError::Vanished { .. } => true,
+            StoreError::ManifestOfSeries { source, .. } => matches!(**source, ManifestError::Damaged { .. }),
             StoreError::Manifest(ManifestError::Damaged { .. }) => true,
             _ => false,
         }

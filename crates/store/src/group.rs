@@ -1,7 +1,8 @@
 //! Writes that wait for the same transaction share it, and with it one commit and one sync.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sheaf_model::TimeRange;
 use tokio::sync::oneshot;
@@ -33,10 +34,32 @@ impl Item {
 
 type Answer = oneshot::Sender<Result<Receipt, StoreError>>;
 
+/// An item that waits, and who wants to know what became of it.
+#[derive(Debug)]
+struct Waiting {
+    ticket: u64,
+    item: Item,
+    answer: Answer,
+}
+
+/// Takes an item back that nobody waits for any more, if its transaction has not begun. Otherwise a write that was given
+/// up could become visible much later.
+struct TakeBack<'a> {
+    group: &'a Group,
+    ticket: u64,
+}
+
+impl Drop for TakeBack<'_> {
+    fn drop(&mut self) {
+        self.group.lock().retain(|waiting| waiting.ticket != self.ticket);
+    }
+}
+
 /// The writes that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
-    waiting: Mutex<Vec<(Item, Answer)>>,
+    waiting: Mutex<Vec<Waiting>>,
+    tickets: AtomicU64,
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -50,7 +73,9 @@ impl Group {
     /// Publishes an item, together with all that wait.
     pub(crate) async fn publish(&self, inner: &Arc<Inner>, item: Item) -> Result<Receipt, StoreError> {
         let (answer, mut result) = oneshot::channel();
-        self.lock().push((item, answer));
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        self.lock().push(Waiting { ticket, item, answer });
+        let _take_back = TakeBack { group: self, ticket };
         loop {
             let turn = self.turn.clone().lock_owned().await;
             match result.try_recv() {
@@ -73,7 +98,7 @@ impl Group {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Item, Answer)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,17 +108,33 @@ fn ended_early() -> StoreError {
 }
 
 /// Publishes items and answers each of them.
-async fn publish_all(inner: &Arc<Inner>, items: Vec<(Item, Answer)>) {
-    // The answer is an error once, for one of them; the others get a text. Errors can't be copied.
+async fn publish_all(inner: &Arc<Inner>, waiting: Vec<Waiting>) {
+    let (items, answers): (Vec<Item>, Vec<Answer>) =
+        waiting.into_iter().map(|waiting| (waiting.item, waiting.answer)).unzip();
     let mut results: Vec<Option<Result<Receipt, StoreError>>> = items.iter().map(|_| None).collect();
-    let outcome = publish_together(inner, &items, &mut results).await;
+    let mut outcome = publish_together(inner, &items, &mut results).await;
+    if items.len() > 1 && outcome.as_ref().is_err_and(StoreError::is_damage) {
+        // Only those that concern what is damaged fail.
+        for (item, result) in items.iter().zip(&mut results) {
+            *result = None;
+            let alone =
+                publish_together(inner, std::slice::from_ref(item), std::slice::from_mut(result)).await;
+            match alone {
+                Ok(Some(Committed { commit, .. })) => *result = Some(Ok(Receipt { commit, repeated: false })),
+                Ok(None) => {}
+                Err(error) => *result = Some(Err(error)),
+            }
+        }
+        outcome = Ok(None);
+    }
     if let Ok(Some(committed)) = &outcome {
         Store(inner.clone()).move_tail_if_due(committed);
     }
     let commit = outcome.as_ref().ok().and_then(Option::as_ref).map(|committed| committed.commit);
     let mut failure = outcome.err();
     let failure_text = failure.as_ref().map(|error| in_full(error));
-    for ((_, answer), result) in items.into_iter().zip(results) {
+    // The error goes to one of them, the others get its text: errors can't be copied.
+    for (answer, result) in answers.into_iter().zip(results) {
         let result = match (result, commit) {
             (Some(result), _) => result,
             (None, Some(commit)) => Ok(Receipt { commit, repeated: false }),
@@ -112,12 +153,12 @@ async fn publish_all(inner: &Arc<Inner>, items: Vec<(Item, Answer)>) {
 /// share the outcome: `None` if there was nothing to publish.
 async fn publish_together(
     inner: &Inner,
-    items: &[(Item, Answer)],
+    items: &[Item],
     results: &mut [Option<Result<Receipt, StoreError>>],
 ) -> Result<Option<Committed>, StoreError> {
     let mut publication = Publication::begin(inner).await?;
     let mut ids: Vec<i64> = Vec::new();
-    for (item, _) in items {
+    for item in items {
         ids.extend(item.written.drafts.iter().map(|draft| draft.series.0));
         ids.extend(item.deletions.iter().map(|(series, _)| series.0));
     }
@@ -129,7 +170,7 @@ async fn publish_together(
     let mut chosen = Vec::new();
     // Repetitions of an item of this group share its fate.
     let mut repeats = Vec::new();
-    for (index, (item, _)) in items.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         let is_unknown = |id: &SeriesId| unknown.binary_search(&id.0).is_ok();
         let mut series =
             item.written.drafts.iter().map(|draft| draft.series).chain(item.deletions.iter().map(|d| d.0));
@@ -170,9 +211,9 @@ async fn publish_together(
         return Ok(None);
     }
     let commit = publication.commit();
-    delete_and_hide(inner, &mut publication, chosen.iter().map(|&index| &items[index].0)).await?;
+    delete_and_hide(inner, &mut publication, chosen.iter().map(|&index| &items[index])).await?;
     for &index in &chosen {
-        let item = &items[index].0;
+        let item = &items[index];
         if let Some((key, payload)) = &item.key {
             publication.add_key(key.clone(), *payload).await?;
         }

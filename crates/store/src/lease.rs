@@ -10,7 +10,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::error::StoreError;
 use crate::manifest::{LeaseRow, Stored};
-use crate::publish::now_ms;
+use crate::publish::{millis, now_ms};
 use crate::store::Inner;
 
 const NAME: &str = "maintenance";
@@ -31,20 +31,27 @@ impl Lease {
     pub(crate) async fn take(inner: &Arc<Inner>) -> Result<Lease, StoreError> {
         let turn = inner.maintenance.clone().lock_owned().await;
         let holder = rand::random();
-        let patience = Instant::now() + inner.settings.maintenance_lease;
+        let asked = Instant::now();
         while let Err(error) = hold(inner, holder, true).await {
-            if !matches!(error, StoreError::LeaseHeld { .. }) || Instant::now() > patience {
+            if !matches!(error, StoreError::LeaseHeld { .. })
+                || asked.elapsed() > inner.settings.maintenance_lease
+            {
                 return Err(error);
             }
-            tokio::time::sleep(ASK_AGAIN).await;
+            // Asking in a view leaves the writers alone.
+            while held_by_other(inner, &inner.manifest.read().await?.lease(NAME).await?, holder).is_some()
+                && asked.elapsed() <= inner.settings.maintenance_lease
+            {
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
         }
         let renewal = tokio::spawn({
             let inner = inner.clone();
             async move {
                 loop {
                     tokio::time::sleep(inner.settings.maintenance_lease / 3).await;
-                    // If it fails, the lease ends by itself.
-                    if hold(&inner, holder, true).await.is_err() {
+                    // What fails now is tried again; if it goes on failing, the lease ends by itself.
+                    if let Err(StoreError::LeaseHeld { .. }) = hold(&inner, holder, true).await {
                         break;
                     }
                 }
@@ -71,15 +78,19 @@ impl Drop for Lease {
 async fn hold(inner: &Inner, holder: i64, keep: bool) -> Result<(), StoreError> {
     let mut tx = inner.manifest.write().await?;
     let now = now_ms();
-    if let Some(stored) = tx.lease(NAME).await?
-        && stored.is_intact()
-        && stored.row.holder != holder
-        && stored.row.until_ms > now
-    {
-        return Err(StoreError::LeaseHeld { seconds: (stored.row.until_ms - now + 999) / 1000 });
+    if let Some(left_ms) = held_by_other(inner, &tx.lease(NAME).await?, holder) {
+        return Err(StoreError::LeaseHeld { seconds: (left_ms + 999) / 1000 });
     }
-    let until_ms =
-        if keep { now.saturating_add(inner.settings.maintenance_lease.as_millis() as i64) } else { now };
+    let until_ms = if keep { now.saturating_add(millis(inner.settings.maintenance_lease)) } else { now };
     tx.put_lease(Stored::seal(LeaseRow { name: NAME.to_owned(), holder, until_ms })).await?;
     Ok(tx.commit().await?)
+}
+
+/// How long another one has the lease, in milliseconds.
+fn held_by_other(inner: &Inner, lease: &Option<Stored<LeaseRow>>, holder: i64) -> Option<i64> {
+    let lease = lease.as_ref().filter(|lease| lease.is_intact() && lease.row.holder != holder)?;
+    let left_ms = lease.row.until_ms.saturating_sub(now_ms());
+    // Nobody takes it for so long: it was taken while the clock was wrong.
+    let longest_ms = millis(inner.settings.maintenance_lease).saturating_mul(2).max(120_000);
+    (0 < left_ms && left_ms <= longest_ms).then_some(left_ms)
 }

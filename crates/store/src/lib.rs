@@ -25,6 +25,7 @@ pub mod manifest;
 mod merge_policy;
 mod plan;
 mod publish;
+mod repair;
 mod rows;
 mod runs;
 mod scan;

@@ -56,19 +56,21 @@ pub(crate) fn plan(view: &SeriesView, range: Option<TimeRange>) -> Vec<Step> {
     }
     events.sort_unstable();
 
-    let mut planner = Planner { view, pieces: &pieces, drafts: Vec::new() };
+    let mut planner = Planner { view, pieces: &pieces, drafts: Vec::new(), begun: Vec::new() };
     let mut active: BTreeSet<usize> = BTreeSet::new();
     let mut events = events.into_iter().peekable();
     while let Some((at, begins, place)) = events.next() {
         if begins {
-            active.insert(place)
+            active.insert(place);
+            planner.begun.push(place);
         } else {
-            active.remove(&place)
-        };
+            active.remove(&place);
+        }
         if let Some(&(next, ..)) = events.peek()
             && let Ok(range) = TimeRange::new(at, next)
         {
             planner.add(range, &active);
+            planner.begun.clear();
         }
     }
     planner.finish()
@@ -96,7 +98,13 @@ struct Planner<'a> {
     view: &'a SeriesView,
     pieces: &'a [(usize, TimeRange)],
     drafts: Vec<Draft>,
+    /// Places that began since a range was added.
+    begun: Vec<usize>,
 }
+
+/// Where more pieces than this overlap, all of them go into one overlay. Looking for those that count, for each range
+/// anew, would take the square of their number.
+const MANY: usize = 64;
 
 /// A step in the making: the places of its pieces, highest first, in no order once steps were joined.
 struct Draft {
@@ -104,11 +112,26 @@ struct Draft {
     places: Vec<usize>,
     /// The first place answers alone.
     direct: bool,
+    /// All pieces that lie in the range are among the places, also those that others hide.
+    complete: bool,
 }
 
 impl Planner<'_> {
     /// Adds the step for a range in which the pieces at these places lie.
     fn add(&mut self, range: TimeRange, active: &BTreeSet<usize>) {
+        if active.len() > MANY {
+            match self.drafts.last_mut() {
+                Some(last) if last.complete && last.range.end() == range.begin() => {
+                    last.range = last.range.hull(range);
+                    last.places.append(&mut self.begun);
+                }
+                _ => {
+                    let places = active.iter().copied().collect();
+                    self.drafts.push(Draft { range, places, direct: false, complete: true });
+                }
+            }
+            return;
+        }
         let mut places = Vec::new();
         let mut data = 0;
         for &place in active.iter().rev() {
@@ -128,11 +151,14 @@ impl Planner<'_> {
         let direct = data == 1 && self.piece(places[0]).is_dense();
         match self.drafts.last_mut() {
             Some(last)
-                if last.range.end() == range.begin() && last.direct == direct && last.places == places =>
+                if !last.complete
+                    && last.range.end() == range.begin()
+                    && last.direct == direct
+                    && last.places == places =>
             {
                 last.range = last.range.hull(range);
             }
-            _ => self.drafts.push(Draft { range, places, direct }),
+            _ => self.drafts.push(Draft { range, places, direct, complete: false }),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The one way in which the manifest changes: a transaction that counts a new commit and keeps all digests right.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{SeriesName, StoreError};
 use crate::head_file::{self, Acknowledged};
@@ -28,6 +28,11 @@ pub(crate) fn now_ms() -> i64 {
 /// What a piece of the tail with a blob of so many bytes counts for.
 pub(crate) fn tail_bytes(blob_bytes: usize) -> i64 {
     blob_bytes as i64 + TAIL_PIECE_BYTES
+}
+
+/// A duration in milliseconds; one that is too long for that is for ever.
+pub(crate) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A piece before it has a place in a commit.

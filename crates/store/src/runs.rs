@@ -134,7 +134,7 @@ impl Splitter {
 
     /// Whether a run with so many slots and rows is better dense than listed.
     fn is_dense(&mut self, begin_ticks: i64, slots: usize, valid: usize, few: bool, step_ticks: i64) -> bool {
-        let longest = LONGEST_GAP as i64 * step_ticks;
+        let longest = (LONGEST_GAP as i64).saturating_mul(step_ticks);
         // What goes on where the last dense run ends is a part of it, however it was cut.
         let goes_on = self.dense_end_ticks.is_some_and(|end| begin_ticks - end <= longest);
         let is_short = valid < FEWEST_DENSE && !goes_on;

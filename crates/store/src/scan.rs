@@ -140,7 +140,7 @@ impl Scan {
         spans.sort_unstable();
         let Some(&(begin, mut end)) = spans.first() else { return Ok(None) };
         for &(next, next_end) in &spans {
-            if next - end > LONGEST_GAP as i64 * step_ticks {
+            if next - end > (LONGEST_GAP as i64).saturating_mul(step_ticks) {
                 break;
             }
             end = end.max(next_end);

@@ -1,5 +1,6 @@
 //! Runs of rows on their way into files: names that no collection removes, segments of bounded size, drafts of pieces.
 
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::runtime::Handle;
 
 use crate::error::StoreError;
 use crate::manifest::{PendingRow, PieceKind, Stored};
-use crate::publish::{Draft, NewFile, Place, file_name, now_ms};
+use crate::publish::{Draft, NewFile, Place, file_name, millis, now_ms};
 use crate::rows::{Rows, Starts};
 use crate::runs::{RunSink, missing_grid};
 use crate::segment::SegmentWriter;
@@ -116,7 +117,38 @@ impl FileSink {
                 source,
             })?;
         }
-        Ok(Written { files: self.files, drafts: self.drafts })
+        Ok(Written { files: mem::take(&mut self.files), drafts: mem::take(&mut self.drafts) })
+    }
+}
+
+impl Drop for FileSink {
+    /// Files that will not be published go at once: after an error for want of space, space is what is needed.
+    fn drop(&mut self) {
+        let unfinished = self.writer.take().map(|(nonce, _)| nonce);
+        remove(&self.inner, self.files.iter().map(|file| file.nonce).chain(unfinished));
+    }
+}
+
+/// Finishes sinks: all of them, or none.
+pub(crate) fn finish_all(sinks: impl Iterator<Item = FileSink>) -> Result<Vec<Written>, StoreError> {
+    let mut all: Vec<Written> = Vec::new();
+    for sink in sinks {
+        let inner = sink.inner.clone();
+        match sink.finish() {
+            Ok(written) => all.push(written),
+            Err(error) => {
+                remove(&inner, all.iter().flat_map(|written| &written.files).map(|file| file.nonce));
+                return Err(error);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Removes files as far as that succeeds; collection finds the rest.
+fn remove(inner: &Inner, nonces: impl Iterator<Item = i64>) {
+    for nonce in nonces {
+        let _collected_later = inner.disk.remove(&file_name(nonce));
     }
 }
 
@@ -184,7 +216,7 @@ impl RunSink for FileSink {
 /// Announces a file, so that no collection takes it for garbage before its segment is published.
 async fn announce(inner: &Inner, name: &str) -> Result<(), StoreError> {
     let mut tx = inner.manifest.write().await?;
-    let until_ms = now_ms().saturating_add(inner.settings.writer_lease.as_millis() as i64);
+    let until_ms = now_ms().saturating_add(millis(inner.settings.writer_lease));
     tx.put_pending(vec![Stored::seal(PendingRow { file: name.to_owned(), until_ms })]).await?;
     Ok(tx.commit().await?)
 }

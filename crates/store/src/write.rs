@@ -14,7 +14,7 @@ use crate::publish::{Draft, Place};
 use crate::rows::{Rows, Starts, with_values};
 use crate::runs::{Splitter, compact, count_missing, sorted};
 use crate::series::{Layout, SeriesId, SeriesSpec};
-use crate::sink::{FileSink, Written, discard};
+use crate::sink::{FileSink, Written, discard, finish_all};
 use crate::store::{Inner, Store, blocking};
 use crate::tail;
 
@@ -101,8 +101,8 @@ impl Store {
     /// Checks a write, and writes its files if it is not a small one.
     async fn prepare(&self, write: Write) -> Result<Item, StoreError> {
         let Write { parts, deletions, key } = write;
-        if let Some(len) = key.as_ref().map(String::len).filter(|len| !(1..=255).contains(len)) {
-            return Err(StoreError::KeyLength { len });
+        if let Some(key) = key.as_ref().filter(|key| !(1..=255).contains(&key.len()) || key.contains('\0')) {
+            return Err(StoreError::InvalidKey { len: key.len() });
         }
         let ids: Vec<SeriesId> =
             parts.iter().map(|(id, _)| *id).chain(deletions.iter().map(|(id, _)| *id)).collect();
@@ -289,8 +289,7 @@ fn write_files(
         }
     }
     let mut all = Written::default();
-    for sink in sinks.into_values() {
-        let written = sink.finish()?;
+    for written in finish_all(sinks.into_values())? {
         all.files.extend(written.files);
         all.drafts.extend(written.drafts);
     }

@@ -1,6 +1,7 @@
 //! The process is killed at random moments, hundreds of times; nothing that was acknowledged may be missing, and nothing
 //! else may be there.
 
+use std::process::Command;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -42,6 +43,7 @@ async fn killed_at_random_moments(seed: u64) {
         first: vec![0; 3],
         name: 0,
         compacts: true,
+        patient: false,
         grace: Duration::ZERO,
     };
     // The operations of each task that are known to be there.
@@ -73,7 +75,7 @@ async fn killed_at_random_moments(seed: u64) {
                     done[task].push(operation);
                     acknowledged += 1;
                 }
-                Said::Read | Said::Compacted => {}
+                Said::Read | Said::Compacted | Said::Failed => {}
             }
         }
 
@@ -109,4 +111,65 @@ async fn killed_at_random_moments(seed: u64) {
         assert!(damages.is_empty(), "seed {seed}, kill {kill}: {damages:?}");
     }
     assert!(acknowledged > 100, "only {acknowledged} operations were acknowledged in {KILLS} lives");
+}
+
+/// No file may grow any more, as on a full disk, the log of the database included; then there is room again, and then the
+/// process is killed. What was acknowledged before, meanwhile and after is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let orders = Orders {
+        folder: folder.path().display().to_string(),
+        url: format!("sqlite://{}/sheaf.db", folder.path().display()),
+        seed: 77,
+        first: vec![0; 3],
+        name: 0,
+        compacts: true,
+        patient: true,
+        grace: Duration::ZERO,
+    };
+    let (mut child, saying) = orders.start();
+    let mut said = Vec::new();
+    let mut wait_for = |wanted: fn(&Said) -> bool, times: usize| {
+        let mut seen = 0;
+        while seen < times {
+            let next =
+                saying.recv_timeout(Duration::from_secs(60)).expect("the worker lives until it is killed");
+            seen += usize::from(wanted(&next));
+            said.push(next);
+        }
+    };
+    let is_done: fn(&Said) -> bool = |said| matches!(said, Said::Done { .. });
+    let limit_files_to = |bytes: &str| {
+        let pid = child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status();
+        assert!(status.unwrap().success());
+    };
+    wait_for(is_done, 20);
+    for _ in 0..3 {
+        limit_files_to("8192");
+        wait_for(|said| *said == Said::Failed, 30);
+        limit_files_to("unlimited");
+        wait_for(is_done, 30);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    said.extend(saying);
+
+    let store = orders.open().await.unwrap();
+    for task in 0..orders.first.len() {
+        let of_task = |said: &Said| match *said {
+            Said::Done { task: of, operation, .. } if of == task => Some(operation),
+            _ => None,
+        };
+        let done: Vec<u64> = said.iter().filter_map(of_task).collect();
+        let next = done.last().map_or(0, |last| last + 1);
+        for series in orders.series(&store, task).await.unwrap() {
+            let found = rows_of(store.scan(series, None).await.unwrap()).unwrap();
+            let known = orders.model(task, done.iter().copied());
+            let with_open = orders.model(task, done.iter().copied().chain([next]));
+            assert!(found == known || found == with_open, "task {task}: other rows");
+        }
+    }
 }

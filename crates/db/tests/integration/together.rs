@@ -30,6 +30,7 @@ async fn two_processes(database: &TestDatabase) {
         first: vec![0; 3],
         name,
         compacts: true,
+        patient: false,
         // A read takes milliseconds: no file may vanish under it.
         grace: Duration::from_secs(5),
     };

@@ -42,6 +42,8 @@ pub(crate) struct Orders {
     pub(crate) name: u64,
     /// Whether it also compacts and reads.
     pub(crate) compacts: bool,
+    /// Whether it tries again what failed, instead of giving up.
+    pub(crate) patient: bool,
     /// How long replaced segments stay.
     pub(crate) grace: Duration,
 }
@@ -61,6 +63,7 @@ pub(crate) enum Said {
     /// It read its series once more, and they were as they had to be.
     Read,
     Compacted,
+    Failed,
 }
 
 const ENV: &str = "SHEAF_TEST_WORKER";
@@ -76,9 +79,13 @@ impl Orders {
             first.join(","),
             self.name.to_string(),
             self.compacts.to_string(),
+            self.patient.to_string(),
             self.grace.as_millis().to_string(),
         ];
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // A file that may not grow is an error like a full disk, not the end of the process.
+        let mut child = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(std::env::current_exe().unwrap())
             .args(["integration::worker::works", "--exact", "--ignored", "--nocapture"])
             .env(ENV, text.join("\n"))
             .stdout(Stdio::piped())
@@ -109,8 +116,19 @@ impl Orders {
             first: next().split(',').map(|first| first.parse().unwrap()).collect(),
             name: next().parse().unwrap(),
             compacts: next().parse().unwrap(),
+            patient: next().parse().unwrap(),
             grace: Duration::from_millis(next().parse().unwrap()),
         })
+    }
+
+    /// Says that something failed, and waits; or gives up.
+    async fn bear(&self, error: StoreError) -> Result<(), StoreError> {
+        if !self.patient {
+            return Err(error);
+        }
+        say("failed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        Ok(())
     }
 
     /// Opens the store as the worker does.
@@ -243,6 +261,7 @@ fn parse(line: &str) -> Option<Said> {
         },
         ["read"] => Said::Read,
         ["compacted"] => Said::Compacted,
+        ["failed"] => Said::Failed,
         _ => return None,
     })
 }
@@ -269,14 +288,20 @@ fn works() {
                 let series = orders.series(&store, task).await?;
                 for operation in first.. {
                     say(&format!("begin {task} {operation}"));
-                    let receipt = Operation::new(orders.seed, task, operation).run(&store, series).await?;
+                    // Doing it again changes nothing: what failed may have happened.
+                    let receipt = loop {
+                        match Operation::new(orders.seed, task, operation).run(&store, series).await {
+                            Ok(receipt) => break receipt,
+                            Err(error) => orders.bear(error).await?,
+                        }
+                    };
                     say(&format!("done {task} {operation} {}", receipt.commit));
                 }
                 Ok::<(), StoreError>(())
             });
         }
         if orders.compacts {
-            tasks.spawn(compact(store.clone()));
+            tasks.spawn(compact(store.clone(), orders.clone()));
             tasks.spawn(read(store.clone(), orders.clone()));
         }
         while let Some(result) = tasks.join_next().await {
@@ -287,7 +312,7 @@ fn works() {
     result.unwrap();
 }
 
-async fn compact(store: Store) -> Result<(), StoreError> {
+async fn compact(store: Store, orders: Orders) -> Result<(), StoreError> {
     let watch = Watch::new(|progress| {
         if progress.what == "merging segments" {
             say("compacted");
@@ -297,7 +322,7 @@ async fn compact(store: Store) -> Result<(), StoreError> {
         match store.compact(CompactOptions { all: round % 4 == 0 }, &watch).await {
             Ok(_) => say("compacted"),
             Err(StoreError::LeaseHeld { .. } | StoreError::Conflict) => {}
-            Err(error) => return Err(error),
+            Err(error) => orders.bear(error).await?,
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -306,26 +331,30 @@ async fn compact(store: Store) -> Result<(), StoreError> {
 
 /// Reads the series of each task again and again: both are always as after the same operations.
 async fn read(store: Store, orders: Orders) -> Result<(), StoreError> {
-    loop {
-        for task in 0..orders.first.len() {
-            let [regular, irregular] = orders.series(&store, task).await?;
-            let snapshot = store.snapshot(&[regular, irregular]).await?;
-            let scan = async |series| {
-                let scan = snapshot.scan(series, None).await?;
-                tokio::task::spawn_blocking(move || rows_of(scan)).await.unwrap()
-            };
-            match (scan(regular).await, scan(irregular).await) {
-                (Ok(regular), Ok(irregular)) => assert_eq!(regular, irregular, "half a commit is visible"),
-                // With a grace of nothing a snapshot may be too old to be read.
-                (Err(StoreError::Vanished { .. }), _) | (_, Err(StoreError::Vanished { .. }))
-                    if orders.grace.is_zero() => {}
-                (regular, irregular) => {
-                    regular?;
-                    irregular?;
-                }
-            }
-            say("read");
+    for task in (0..orders.first.len()).cycle() {
+        match read_both(&store, &orders, task).await {
+            Ok((regular, irregular)) => assert_eq!(regular, irregular, "half a commit is visible"),
+            // With a grace of nothing a snapshot may be too old to be read.
+            Err(StoreError::Vanished { .. }) if orders.grace.is_zero() => {}
+            Err(error) => orders.bear(error).await?,
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        say("read");
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
+    Ok(())
+}
+
+/// Both series of a task in one snapshot.
+async fn read_both(
+    store: &Store,
+    orders: &Orders,
+    task: usize,
+) -> Result<(BTreeMap<i64, u64>, BTreeMap<i64, u64>), StoreError> {
+    let [regular, irregular] = orders.series(store, task).await?;
+    let snapshot = store.snapshot(&[regular, irregular]).await?;
+    let scan = async |series| {
+        let scan = snapshot.scan(series, None).await?;
+        tokio::task::spawn_blocking(move || rows_of(scan)).await.unwrap()
+    };
+    Ok((scan(regular).await?, scan(irregular).await?))
 }

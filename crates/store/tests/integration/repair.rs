@@ -59,11 +59,44 @@ fn a_database_that_was_set_back_is_refused_until_its_loss_is_accepted() {
         let store = open(&disk, &old, settings()).await.unwrap();
         assert_eq!(read_now(&store, ids[0]).await.unwrap().len(), 10);
         write(&store, ids[0], 200, 10).await;
-        // The database of before is now the one of another history.
-        assert!(matches!(
-            open(&disk, &manifest, settings()).await,
-            Err(StoreError::Rewound { forked: true, .. })
-        ));
+        // The database of before has not what was acknowledged since.
+        assert!(matches!(open(&disk, &manifest, settings()).await, Err(StoreError::Rewound { .. })));
+    });
+}
+
+/// A database that was set back does not know the newest files. They are needed once the newest copy is back.
+#[test]
+fn repair_removes_no_file_for_a_database_that_was_set_back() {
+    run(async {
+        let settings = Settings { tail_write_bytes: 0, ..settings() };
+        let (disk, manifest, store, ids) = new_store(&[spec()], settings.clone()).await;
+        write(&store, ids[0], 0, 10).await;
+        let old = manifest.fork();
+        write(&store, ids[0], 100, 10).await;
+        drop(store);
+        let report = check_with(&disk, &old, REPAIR).await.unwrap();
+        assert_eq!(report.damages(), 1);
+        let store = open(&disk, &manifest, settings).await.unwrap();
+        assert_eq!(read_now(&store, ids[0]).await.unwrap().len(), 20);
+    });
+}
+
+/// What a lost piece hid does not come back.
+#[test]
+fn giving_up_a_correction_does_not_bring_back_what_it_corrected() {
+    run(async {
+        let settings = Settings { tail_write_bytes: 0, ..settings() };
+        let (disk, manifest, store, ids) = new_store(&[spec()], settings.clone()).await;
+        write(&store, ids[0], 0, 100).await;
+        let before: Vec<String> = disk.files();
+        write(&store, ids[0], 10, 20).await;
+        drop(store);
+        let correction = disk.files().into_iter().find(|file| !before.contains(file)).unwrap();
+        disk.flip(&correction, 100, 0xff);
+        assert_eq!(read_now(&open(&disk, &manifest, settings.clone()).await.unwrap(), ids[0]).await.is_err(), true);
+        check_with(&disk, &manifest, ACCEPT_LOSS).await.unwrap();
+        let store = open(&disk, &manifest, settings).await.unwrap();
+        assert_eq!(read_now(&store, ids[0]).await.unwrap().len(), 80);
     });
 }
 

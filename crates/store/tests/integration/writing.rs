@@ -179,7 +179,7 @@ fn an_idempotency_key_writes_once() {
         assert_eq!(store.stats().await.unwrap().pending_files, 0);
         for len in [0, 256] {
             let result = store.write(Write::new().key("k".repeat(len))).await;
-            assert!(matches!(result, Err(StoreError::KeyLength { len: found }) if found == len));
+            assert!(matches!(result, Err(StoreError::InvalidKey { len: found }) if found == len));
         }
         assert!(store.write(Write::new().key("k".repeat(255))).await.is_ok());
     });
