@@ -15,12 +15,15 @@ use parquet::file::reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 use sheaf_model::{DataType, Values};
 
-use super::bits::{count_bits, set_bits};
+use super::bits::{copy_bits, count_bits, set_bits, word_at};
 use super::blocks::{BlockFile, Window};
 use super::native::Native;
 use super::{BLOCK_BYTES, ESTIMATED, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
-use crate::rows::{Rows, Starts, bit, set_bit};
+use crate::rows::{Rows, Starts, set_bit};
+
+/// Values that are decoded at a time: whole vectors of ALP, and few enough for the fastest cache.
+const BATCH: usize = 2048;
 
 /// How the starts of rows are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +53,14 @@ pub(crate) struct SegmentReader {
     group_starts: Vec<u64>,
 }
 
-/// Values of a column. What is missing is marked, once anything is.
+/// Values of a column.
 struct Column<T> {
     values: Vec<T>,
+    /// What `values` has where there is none.
+    missing: T,
+    /// Whether `missing` can also be a value, so that bits have to tell.
+    is_ambiguous: bool,
+    /// These bits, once anything is missing.
     validity: Option<Vec<u64>>,
 }
 
@@ -131,7 +139,7 @@ impl SegmentReader {
         }?;
         let starts = match starts {
             StartsOf::Grid { first_ticks, step_ticks } => Starts::Grid { first_ticks, step_ticks },
-            StartsOf::Column => Starts::Listed(self.column::<Int64Type>(START, &rows, 0)?.values),
+            StartsOf::Column => Starts::Listed(self.column::<Int64Type>(START, &rows, 0, false)?.values),
         };
         Ok(Rows { starts, values, validity, estimated: self.estimated(&rows)? })
     }
@@ -142,8 +150,8 @@ impl SegmentReader {
     /// There are no such rows, the file is damaged, or the disk fails.
     pub(crate) fn keys(&self, rows: Range<u64>) -> Result<(Vec<i64>, Vec<i64>), SegmentError> {
         self.check_range(&rows)?;
-        let series = self.column::<Int64Type>(SERIES, &rows, 0)?.values;
-        let starts = self.column::<Int64Type>(START, &rows, 0)?.values;
+        let series = self.column::<Int64Type>(SERIES, &rows, 0, false)?.values;
+        let starts = self.column::<Int64Type>(START, &rows, 0, false)?.values;
         Ok((series, starts))
     }
 
@@ -183,16 +191,17 @@ impl SegmentReader {
     where
         Values: From<Vec<N>>,
     {
-        let column = self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical())?;
-        let validity = column.validity.filter(|_| !self.data_type.is_float());
-        Ok((N::from_physical(column.values).into(), validity))
+        // A missing float is a NaN, which says enough.
+        let is_ambiguous = !self.data_type.is_float();
+        let column = self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous)?;
+        Ok((N::from_physical(column.values).into(), column.validity))
     }
 
     fn estimated(&self, rows: &Range<u64>) -> Result<Option<Vec<u64>>, SegmentError> {
         if !self.has_estimated {
             return Ok(None);
         }
-        let flags = self.column::<BoolType>(ESTIMATED, rows, false)?.values;
+        let flags = self.column::<BoolType>(ESTIMATED, rows, false, false)?.values;
         if !flags.contains(&true) {
             return Ok(None);
         }
@@ -209,16 +218,20 @@ impl SegmentReader {
         column: usize,
         rows: &Range<u64>,
         missing: P::T,
-    ) -> Result<Column<P::T>, SegmentError> {
+        is_ambiguous: bool,
+    ) -> Result<Column<P::T>, SegmentError>
+    where
+        P::T: Copy,
+    {
         let len = (rows.end - rows.start) as usize;
-        let mut out = Column { values: Vec::with_capacity(len), validity: None };
+        let mut out = Column { values: Vec::with_capacity(len), missing, is_ambiguous, validity: None };
         let mut group = self.group_starts.partition_point(|start| *start <= rows.start).saturating_sub(1);
         while out.values.len() < len {
             let (begin, end) = (self.group_starts[group], self.group_starts[group + 1]);
             let range = rows.start.max(begin) - begin..rows.end.min(end) - begin;
             if !range.is_empty() {
                 let range = range.start as usize..range.end as usize;
-                self.chunk::<P>(group, column, range, &missing, &mut out)
+                self.chunk::<P>(group, column, range, &mut out)
                     .map_err(|error| SegmentError::from_parquet(self.file.name(), error))?;
             }
             group += 1;
@@ -232,9 +245,11 @@ impl SegmentReader {
         group: usize,
         column: usize,
         rows: Range<usize>,
-        missing: &P::T,
         out: &mut Column<P::T>,
-    ) -> Result<(), ParquetError> {
+    ) -> Result<(), ParquetError>
+    where
+        P::T: Copy,
+    {
         let metadata = self.metadata.row_group(group).column(column);
         let index = self.metadata.page_index_for_row_group(group);
         let locations = index.page_locations(column).ok_or_else(|| invalid("no offset index"))?;
@@ -273,9 +288,9 @@ impl SegmentReader {
             }
             match levels {
                 Some(levels) if present < range.len() => {
-                    let mut values = Vec::with_capacity(present);
-                    read_exactly(&mut decoder, present, &mut values)?;
-                    out.append_sparse(values, &levels, range, missing);
+                    out.append_sparse(&levels, range, present, |count, values| {
+                        read_exactly(&mut decoder, count, values)
+                    })?;
                 }
                 _ => {
                     let before = out.values.len();
@@ -290,23 +305,87 @@ impl SegmentReader {
     }
 }
 
-impl<T: Clone> Column<T> {
-    /// Appends the rows of this range of a page, of which `levels` says for each if it is among `values`.
-    fn append_sparse(&mut self, values: Vec<T>, levels: &[u64], range: Range<usize>, missing: &T) {
-        let before = self.values.len();
-        let validity = self.validity.get_or_insert_with(|| {
-            let mut words = Vec::new();
-            set_bits(&mut words, 0..before);
-            words
-        });
-        validity.resize((before + range.len()).div_ceil(64), 0);
-        let mut values = values.into_iter();
-        for (to, row) in (before..).zip(range) {
-            let value = if bit(levels, row) { values.next() } else { None };
-            if value.is_some() {
-                set_bit(validity, to);
+impl<T: Copy> Column<T> {
+    /// Appends the rows of this range of a page. `levels` says for each row if it has one of the `present` values, of
+    /// which `read` appends the next so many.
+    fn append_sparse<E>(
+        &mut self,
+        levels: &[u64],
+        range: Range<usize>,
+        present: usize,
+        mut read: impl FnMut(usize, &mut Vec<T>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.is_ambiguous {
+            let before = self.values.len();
+            let validity = self.validity.get_or_insert_with(|| {
+                let mut words = Vec::new();
+                set_bits(&mut words, 0..before);
+                words
+            });
+            copy_bits(validity, before, levels, range.clone());
+        }
+        // Values are decoded where their rows begin, as many at a time as ever: the decoder is slow where it begins amid a
+        // byte. Nothing is moved but those of a batch with something missing, while it is in the fastest cache.
+        let (mut row, mut left) = (range.start, present);
+        while row < range.end {
+            let batch = left.min(BATCH);
+            left -= batch;
+            let end = end_of_present(levels, row..range.end, batch);
+            let before = self.values.len();
+            read(batch, &mut self.values)?;
+            self.values.resize(before + (end - row), self.missing);
+            expand(&mut self.values[before..], batch, levels, row..end, self.missing);
+            row = end;
+        }
+        Ok(())
+    }
+}
+
+/// Parts of a range of rows with as many as a word has bits; the last one is shorter.
+fn word_ranges(rows: Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> {
+    rows.clone().step_by(64).map(move |from| from..rows.end.min(from + 64))
+}
+
+/// Where the first `count` present rows of this range end, with what is missing behind them.
+fn end_of_present(levels: &[u64], rows: Range<usize>, mut count: usize) -> usize {
+    for part in word_ranges(rows.clone()) {
+        let mut word = word_at(levels, part.clone());
+        let present = word.count_ones() as usize;
+        if present > count {
+            for _ in 0..count {
+                word &= word - 1;
             }
-            self.values.push(value.unwrap_or_else(|| missing.clone()));
+            return part.start + word.trailing_zeros() as usize;
+        }
+        count -= present;
+    }
+    rows.end
+}
+
+/// Moves the first `present` of these values to the rows of this range that are present.
+fn expand<T: Copy>(values: &mut [T], mut present: usize, levels: &[u64], rows: Range<usize>, missing: T) {
+    // From the back, so that nothing is overwritten before it was moved.
+    for part in word_ranges(rows.clone()).rev() {
+        let to = part.start - rows.start..part.end - rows.start;
+        if present == to.end {
+            // Nothing is missing up to here.
+            return;
+        }
+        let word = word_at(levels, part);
+        let from = present - word.count_ones() as usize..present;
+        present = from.start;
+        if from.len() == to.len() {
+            values.copy_within(from, to.start);
+        } else {
+            // A step for each value and none for what is missing: no branch depends on where that is.
+            let mut expanded = [missing; 64];
+            let mut places = word;
+            for value in &values[from] {
+                expanded[places.trailing_zeros() as usize % 64] = *value;
+                places &= places.wrapping_sub(1);
+            }
+            let len = to.len();
+            values[to].copy_from_slice(&expanded[..len]);
         }
     }
 }
@@ -365,8 +444,9 @@ fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Vec<u64>>), Pa
     Ok((page, levels))
 }
 
-/// Definition levels of 0 and 1 as bits. They are stored in runs of one level and in runs of bits, the first bit the
-/// lowest, behind a header in seven bits a byte that says which, and how long.
+/// Definition levels of 0 and 1 as bits; bits beyond the last row mean nothing. The levels are stored in runs of one
+/// level and in runs of bits, the first bit the lowest, behind a header in seven bits a byte that says which, and how
+/// long.
 fn decode_levels(bytes: &Bytes, rows: usize) -> Result<Vec<u64>, ParquetError> {
     let short = || invalid("too few definition levels");
     let mut words = vec![0; rows.div_ceil(64)];
@@ -392,10 +472,13 @@ fn decode_levels(bytes: &Bytes, rows: usize) -> Result<Vec<u64>, ParquetError> {
             row = end;
         } else {
             for _ in 0..len {
-                let byte = bytes.next().ok_or_else(short)?;
-                // Eight levels at a time, so they may be cut in two by the end of a word.
-                for place in (0..8).filter(|place| byte >> place & 1 == 1 && row + place < rows) {
-                    set_bit(&mut words, row + place);
+                let byte = u64::from(bytes.next().ok_or_else(short)?);
+                // Eight levels at a time. They may be cut in two by the end of a word, and go beyond the last one.
+                if let Some(word) = words.get_mut(row / 64) {
+                    *word |= byte << (row % 64);
+                }
+                if let Some(word) = words.get_mut(row / 64 + 1).filter(|_| row % 64 > 56) {
+                    *word |= byte >> (64 - row % 64);
                 }
                 row += 8;
             }
@@ -414,7 +497,6 @@ fn read_exactly<P: ParquetType>(
     count: usize,
     values: &mut Vec<P::T>,
 ) -> Result<(), ParquetError> {
-    const BATCH: usize = 2048;
     let mut left = count;
     while left > 0 {
         let read = decoder.read_records(left.min(BATCH), None, None, values)?.1;

@@ -275,6 +275,56 @@ fn pages_come_back() {
     }
 }
 
+/// Few missing values as in most pages, runs of them, every other one, and some where words and pages begin and end; read
+/// in ranges that begin and end anywhere.
+#[test]
+fn missing_values_keep_their_rows() {
+    let mut random = Random(17);
+    let page = PAGE_ROWS;
+    for case in 0..24_usize {
+        let len = 2 * page + [0, 1, 63, 64, 65, 777][case % 6];
+        let mut validity = random_bits(len, 100, &mut random);
+        let mut clear = |rows: Range<usize>| rows.for_each(|row| validity[row / 64] &= !(1 << (row % 64)));
+        match case / 6 {
+            0 => (0..8).for_each(|_| {
+                let row = random.next() as usize % len;
+                clear(row..row + 1);
+            }),
+            1 => (0..3000).for_each(|_| {
+                let row = random.next() as usize % len;
+                clear(row..len.min(row + random.next() as usize % 70));
+            }),
+            2 => (0..len).filter(|_| random.next().is_multiple_of(2)).for_each(|row| clear(row..row + 1)),
+            _ => {
+                clear(0..1);
+                clear(63..65);
+                clear(page - 65..page + 1);
+                clear(len - 1..len);
+            }
+        }
+        let floats = grid(Values::F64(sine3(len, case as u64))).with_validity(validity.clone()).unwrap();
+        let shorts = Values::I16((0..len).map(|index| index as i16).collect());
+        let shorts = grid(shorts).with_validity(validity).unwrap();
+        for rows in [floats, shorts] {
+            let (_folder, disk) = disk();
+            let facts = write_one(&disk, "a.parquet", &rows, Codec::Alp);
+            let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
+            let expected = rows_of(&rows);
+            for round in 0..12 {
+                let from = [0, page - 1, page, random.next() as usize % len][round % 4];
+                let to =
+                    [len, from + 1, len.min(from + 64), from + 1 + random.next() as usize % (len - from)];
+                let range = from..to[round / 3];
+                let starts = StartsOf::Grid { first_ticks: rows.start_ticks(from), step_ticks: STEP };
+                let read = reader.read(range.start as u64..range.end as u64, starts).unwrap();
+                assert!(rows_of(&read) == expected[range.clone()], "case {case}, rows {range:?}");
+                let missing = expected[range].iter().any(|row| row.1.is_none());
+                assert_eq!(read.validity().is_some(), missing && !rows.values().data_type().is_float());
+            }
+        }
+    }
+}
+
 /// What any reader of Parquet makes of a file, the one of the crate here: nothing depends on ours.
 #[test]
 fn other_readers_read_it() {
@@ -730,7 +780,14 @@ fn speed() {
     let disk = LocalDisk::new(folder.path()).unwrap();
     let len: usize = std::env::var("SEGMENT_ROWS").map_or(86_400_000, |rows| rows.parse().unwrap());
     let part = sine3(8_640_000, 1);
-    let rows = grid(Values::F64((0..len).map(|index| part[index % part.len()]).collect()));
+    let mut values: Vec<f64> = (0..len).map(|index| part[index % part.len()]).collect();
+    // A channel misses a few samples, which is some in nearly every page.
+    let one_of: Option<u64> = std::env::var("SEGMENT_MISSING_ONE_OF").ok().map(|one| one.parse().unwrap());
+    if let Some(one_of) = one_of {
+        let mut random = Random(5);
+        values.iter_mut().filter(|_| random.next().is_multiple_of(one_of)).for_each(|value| *value = f64::NAN);
+    }
+    let rows = grid(Values::F64(values));
     for round in 0..3 {
         let name = format!("{round}.parquet");
         let begin = Instant::now();
@@ -753,7 +810,7 @@ fn speed() {
                 reader.read(0..facts.rows, StartsOf::Grid { first_ticks: 0, step_ticks: STEP }).unwrap();
             let took = begin.elapsed().as_secs_f64();
             println!("read {len} at once: {took:.3} s, {:.1} M/s", len as f64 / took / 1e6);
-            assert!(read.values() == rows.values());
+            assert!(one_of.is_some() || read.values() == rows.values());
             let begin = Instant::now();
             let mut at = 0;
             while at < facts.rows {
@@ -764,9 +821,18 @@ fn speed() {
             let took = begin.elapsed().as_secs_f64();
             println!("read {len} by Mi: {took:.3} s, {:.1} M/s", len as f64 / took / 1e6);
         }
-        let begin = Instant::now();
-        reader.read(1_000_000..1_360_000, StartsOf::Grid { first_ticks: 0, step_ticks: STEP }).unwrap();
-        println!("read 360 000: {:.2} ms", begin.elapsed().as_secs_f64() * 1e3);
+        let mut took: Vec<f64> = (0..15)
+            .map(|_| {
+                let begin = Instant::now();
+                reader
+                    .read(1_000_000..1_360_000, StartsOf::Grid { first_ticks: 0, step_ticks: STEP })
+                    .unwrap();
+                begin.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        let first = took[0];
+        took.sort_by(f64::total_cmp);
+        println!("read 360 000: first {first:.2} ms, median {:.2} ms", took[7]);
         let begin = Instant::now();
         reader.verify().unwrap();
         println!("verify {:.3} s", begin.elapsed().as_secs_f64());

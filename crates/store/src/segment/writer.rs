@@ -11,12 +11,12 @@ use parquet::schema::types::ColumnDescPtr;
 use rayon::prelude::*;
 use sheaf_model::{DataType, Values};
 
-use super::bits::set_bits;
+use super::bits::{copy_bits, set_bits};
 use super::blocks::BlockWriter;
 use super::encoding::{self, Chunk, Codec};
 use super::{ESTIMATED, GROUP_ROWS, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
-use crate::rows::{Rows, Starts, bit, set_bit, with_both, with_values, zeros};
+use crate::rows::{Rows, Starts, bit, with_both, with_values, zeros};
 
 /// Row groups that are encoded at a time at most, whatever the number of cores: it bounds the memory.
 const MAX_BATCH: usize = 8;
@@ -392,10 +392,6 @@ fn append_bits(
     match from {
         None if absent => set_bits(words, before..before + range.len()),
         None => {}
-        Some(from) => {
-            for (to, _) in (before..).zip(range).filter(|(_, row)| bit(from, *row)) {
-                set_bit(words, to);
-            }
-        }
+        Some(from) => copy_bits(words, before, from, range),
     }
 }

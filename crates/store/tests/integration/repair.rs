@@ -88,12 +88,12 @@ fn giving_up_a_correction_does_not_bring_back_what_it_corrected() {
         let settings = Settings { tail_write_bytes: 0, ..settings() };
         let (disk, manifest, store, ids) = new_store(&[spec()], settings.clone()).await;
         write(&store, ids[0], 0, 100).await;
-        let before: Vec<String> = disk.files();
+        let before = disk.names();
         write(&store, ids[0], 10, 20).await;
         drop(store);
-        let correction = disk.files().into_iter().find(|file| !before.contains(file)).unwrap();
+        let correction = disk.names().into_iter().find(|file| !before.contains(file)).unwrap();
         disk.flip(&correction, 100, 0xff);
-        assert_eq!(read_now(&open(&disk, &manifest, settings.clone()).await.unwrap(), ids[0]).await.is_err(), true);
+        assert!(read_now(&open(&disk, &manifest, settings.clone()).await.unwrap(), ids[0]).await.is_err());
         check_with(&disk, &manifest, ACCEPT_LOSS).await.unwrap();
         let store = open(&disk, &manifest, settings).await.unwrap();
         assert_eq!(read_now(&store, ids[0]).await.unwrap().len(), 80);
