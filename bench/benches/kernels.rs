@@ -12,15 +12,16 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use serde_json::{Value, json};
+use sheaf_bench::asked::{self, Asked};
 use sheaf_bench::data::{self, Channel, SAMPLES_PER_10_MIN, SAMPLES_PER_DAY};
 use sheaf_bench::peer::Peer;
+use sheaf_bench::seconds::Seconds;
 use sheaf_kernels::{
     Bits, Edges, Gate, Grid, Level, Moments, Polar, Quantiles, Sample, SampleRun, State, Statistic, Sums,
     Validity, finish, fold_at,
@@ -47,11 +48,9 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     // Without `--bench` criterion runs everything once, as a test.
-    let args: Vec<String> = std::env::args().collect();
-    let is_test = args.iter().any(|arg| arg == "--test") || !args.iter().any(|arg| arg == "--bench");
     let asked = Asked::from_env();
     let len = match asked {
-        _ if is_test => 10 * SAMPLES_PER_10_MIN,
+        _ if asked::is_test() => 10 * SAMPLES_PER_10_MIN,
         Some(_) => 10 * SAMPLES_PER_DAY,
         None => SAMPLES_PER_DAY,
     };
@@ -73,21 +72,6 @@ fn run() -> Result<(), Box<dyn Error>> {
         std::fs::write(asked.folder.join("kernels.json"), report.to_string())?;
     }
     Ok(())
-}
-
-/// What `cargo xtask bench kernels` hands over.
-struct Asked {
-    /// Where the data, the peer's answers and the report go.
-    folder: PathBuf,
-    /// A Python that has NumPy.
-    python: PathBuf,
-}
-
-impl Asked {
-    fn from_env() -> Option<Asked> {
-        let path = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        Some(Asked { folder: path("SHEAF_BENCH_FOLDER")?, python: path("SHEAF_BENCH_PYTHON")? })
-    }
 }
 
 /// Buckets of `per_bucket` samples to the statistics of each, bucket after bucket for one statistic after the other.
@@ -179,28 +163,8 @@ fn rounds(asked: &Asked, channel: &Channel) -> Result<Value, Box<dyn Error>> {
         "per_bucket": SAMPLES_PER_10_MIN,
         "levels": levels,
         "peer": peer.name(),
-        "seconds": seconds.0.into_iter().collect::<serde_json::Map<_, _>>(),
+        "seconds": Value::from(seconds),
     }))
-}
-
-/// The seconds of each case, one for each round.
-#[derive(Default)]
-struct Seconds(Vec<(String, Value)>);
-
-impl Seconds {
-    fn add(&mut self, case: &str, seconds: f64) {
-        match self.0.iter_mut().find(|(name, _)| name == case) {
-            Some((_, Value::Array(all))) => all.push(json!(seconds)),
-            _ => self.0.push((case.to_owned(), json!([seconds]))),
-        }
-    }
-
-    fn time<A>(&mut self, case: &str, work: impl FnOnce() -> A) -> A {
-        let begin = Instant::now();
-        let answer = work();
-        self.add(case, begin.elapsed().as_secs_f64());
-        answer
-    }
 }
 
 /// That two answers are equal to 10⁻¹² of their size.

@@ -32,7 +32,7 @@ impl Channel {
         let mut random = SplitMix64(0);
         for index in 0..len {
             let sine = 12_000.0 + 8_000.0 * (TAU * index as f64 / SAMPLES_PER_DAY as f64).sin();
-            let bits = random.next();
+            let bits = random.next_u64();
             // The upper half of the bits makes the noise, the lower half the gaps.
             let noise = 2_000.0 * ((bits >> 32) as f64 / 2_f64.powi(31) - 1.0);
             let thousandths = (sine + noise).round() as i16;
@@ -45,10 +45,16 @@ impl Channel {
 }
 
 /// The generator of Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators".
-struct SplitMix64(u64);
+pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    fn next(&mut self) -> u64 {
+    /// Begins with this seed.
+    pub fn new(seed: u64) -> SplitMix64 {
+        SplitMix64(seed)
+    }
+
+    /// The next 64 random bits.
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -94,8 +100,8 @@ mod tests {
     #[test]
     fn the_first_outputs_are_those_of_the_paper_s_reference_code() {
         let mut random = SplitMix64(0);
-        assert_eq!(random.next(), 0xe220_a839_7b1d_cdaf);
-        assert_eq!(random.next(), 0x6e78_9e6a_a1b9_65f4);
+        assert_eq!(random.next_u64(), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(random.next_u64(), 0x6e78_9e6a_a1b9_65f4);
     }
 
     #[test]

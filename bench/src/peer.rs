@@ -64,7 +64,11 @@ impl Peer {
         if reply == "saved" { Ok(()) } else { Err(unexpected("saved", &reply)) }
     }
 
-    fn ask(&mut self, request: &str) -> io::Result<String> {
+    /// Asks for anything else and returns the line that it replies.
+    ///
+    /// # Errors
+    /// As [`Peer::seconds`].
+    pub fn ask(&mut self, request: &str) -> io::Result<String> {
         if let Some(requests) = &mut self.requests {
             writeln!(requests, "{request}")?;
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: sets the peers up, runs the benchmarks and puts the results into a table.
+//! `cargo xtask bench`: sets the peers up, runs the benchmarks and puts the results into tables.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,28 +8,40 @@ use serde_json::Value;
 
 use crate::run::{Workspace, output, run, succeeds};
 
-/// A target is a rate, so that it does not depend on the machine's mood it has a ratio beside it.
-const TARGET_GIGA_PER_S: f64 = 1.5;
-const TARGET_OF_PLAIN_SUM: f64 = 0.9;
-const TARGET_MOMENTS_OF_MEAN: f64 = 0.5;
-const TARGET_I16_OF_F64: f64 = 2.0;
-const TARGET_OF_NUMPY: f64 = 5.0;
+mod kernels;
+mod store;
 
-/// The kernels against NumPy.
-pub(crate) fn kernels() -> Result<(), String> {
-    let workspace = Workspace::find()?;
-    let folder = workspace.target.join("bench-data");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let criterion = workspace.target.join("criterion");
-    let python = python(&workspace)?;
-    run(workspace
-        .cargo(&["bench", "--package", "sheaf-bench", "--bench", "kernels", "--", "--quiet", "--noplot"])
-        .env("CRITERION_HOME", &criterion)
-        .env("SHEAF_BENCH_FOLDER", &folder)
-        .env("SHEAF_BENCH_PYTHON", &python))?;
-    let report = read_json(&folder.join("kernels.json"))?;
-    println!("{}", kernels_table(&report, &criterion.join("kernels"))?);
-    Ok(())
+pub(crate) use kernels::kernels;
+pub(crate) use store::{CASES as STORE_CASES, store};
+
+/// Where a benchmark runs, and what it needs.
+struct Setup {
+    workspace: Workspace,
+    /// The data and the reports.
+    folder: PathBuf,
+    /// A Python that has the peers.
+    python: PathBuf,
+}
+
+impl Setup {
+    fn new() -> Result<Setup, String> {
+        let workspace = Workspace::find()?;
+        let folder = workspace.target.join("bench-data");
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let python = python(&workspace)?;
+        Ok(Setup { workspace, folder, python })
+    }
+
+    /// `cargo bench` of one benchmark; its report will be in a file of its name.
+    fn cargo_bench(&self, name: &str) -> Command {
+        let mut command = self.workspace.cargo(&["bench", "--package", "sheaf-bench", "--bench", name]);
+        command.env("SHEAF_BENCH_FOLDER", &self.folder).env("SHEAF_BENCH_PYTHON", &self.python);
+        command
+    }
+
+    fn report(&self, name: &str) -> Result<Value, String> {
+        read_json(&self.folder.join(format!("{name}.json")))
+    }
 }
 
 /// A Python with the peers' requirements, in a virtual environment of its own; made anew when they change.
@@ -93,6 +105,7 @@ impl Rounds<'_> {
         }
     }
 
+    /// How many samples a case works on.
     fn samples(&self) -> Result<f64, String> {
         self.0["samples"].as_f64().ok_or_else(|| "the benchmark's report has no number of samples".to_owned())
     }
@@ -116,78 +129,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     if numbers.len() % 2 == 1 { numbers[middle] } else { (numbers[middle - 1] + numbers[middle]) / 2.0 }
 }
 
-/// The report in Markdown. `criterion` is the folder of the benchmark group.
-fn kernels_table(report: &Value, criterion: &Path) -> Result<String, String> {
-    let rounds = Rounds(report);
-    let mut lines = vec![
-        String::new(),
-        "## Kernels".to_owned(),
-        String::new(),
-        machine(report),
-        String::new(),
-        format!(
-            "{:.1} M samples in buckets of {}, one core; answers equal to those of {} to 1e-12. Medians of {} rounds.",
-            rounds.samples()? / 1e6,
-            report["per_bucket"],
-            report["peer"].as_str().unwrap_or("the peer"),
-            rounds.seconds("mean_f64")?.len(),
-        ),
-        String::new(),
-        "| case | median ms | fastest … slowest ms | G values/s |".to_owned(),
-        "|---|---:|---:|---:|".to_owned(),
-    ];
-    for (case, label) in [
-        ("sum_in_order", "plain sum, one addition after the other"),
-        ("sum_in_lanes", "plain sum, 16 lanes"),
-        ("mean_f64", "f64 → mean"),
-        ("moments_f64", "f64 → mean, std, min, max"),
-        ("mean_i16", "i16 → mean"),
-        ("numpy_mean_f64", "NumPy: f64 → mean (nanmean)"),
-        ("numpy_moments_f64", "NumPy: f64 → mean, std, min, max"),
-        ("numpy_mean_i16", "NumPy: i16 → mean"),
-    ] {
-        let seconds = rounds.seconds(case)?;
-        let fastest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
-        let slowest = seconds.iter().copied().fold(0.0, f64::max);
-        lines.push(format!(
-            "| {label} | {:.1} | {:.1} … {:.1} | {:.3} |",
-            median(seconds) * 1e3,
-            fastest * 1e3,
-            slowest * 1e3,
-            rounds.rate(case)?
-        ));
-    }
-
-    lines.extend([
-        String::new(),
-        "| target | wanted | measured | |".to_owned(),
-        "|---|---|---|---|".to_owned(),
-    ]);
-    for target in targets(&rounds)? {
-        let verdict = if target.is_met { "met" } else { "missed" };
-        lines.push(format!("| {} | {} | {} | {verdict} |", target.name, target.wanted, target.measured));
-    }
-
-    lines.extend([
-        String::new(),
-        "Without a target, one after the other on one day of samples:".to_owned(),
-        String::new(),
-        "| case | median ms | G values/s |".to_owned(),
-        "|---|---:|---:|".to_owned(),
-    ]);
-    for single in report["singles"].as_array().into_iter().flatten() {
-        let (Some(name), Some(samples)) = (single["name"].as_str(), single["samples"].as_f64()) else {
-            return Err(format!("the benchmark's report has a case without name or samples: {single}"));
-        };
-        let path = criterion.join(name).join("new").join("estimates.json");
-        let nanos = read_json(&path)?["median"]["point_estimate"]
-            .as_f64()
-            .ok_or_else(|| format!("{}: it has no median", path.display()))?;
-        lines.push(format!("| {name} | {:.2} | {:.3} |", nanos / 1e6, samples / nanos));
-    }
-    Ok(lines.join("\n"))
-}
-
+/// What was promised, and what was measured.
 struct Target {
     name: String,
     wanted: String,
@@ -195,44 +137,18 @@ struct Target {
     is_met: bool,
 }
 
-/// All targets. What is lower of a rate and a share of the plain sum is reached where either is.
-fn targets(rounds: &Rounds) -> Result<Vec<Target>, String> {
-    let mut targets = Vec::new();
-    for (name, case, share) in [
-        ("f64 → mean", "mean_f64", 1.0),
-        ("f64 → mean, std, min, max", "moments_f64", TARGET_MOMENTS_OF_MEAN),
-    ] {
-        let rate = rounds.rate(case)?;
-        let (wanted_rate, wanted_speed) = (share * TARGET_GIGA_PER_S, share * TARGET_OF_PLAIN_SUM);
-        for (sum, sum_name) in
-            [("sum_in_order", "plain sum in order"), ("sum_in_lanes", "plain sum in 16 lanes")]
-        {
-            let speed = rounds.speed(case, sum)?;
-            targets.push(Target {
-                name: format!("{name}, against the {sum_name}"),
-                wanted: format!("{wanted_rate:.2} G values/s or {:.0} % of the sum", wanted_speed * 100.0),
-                measured: format!("{rate:.2} G values/s, {:.0} % of the sum", speed * 100.0),
-                is_met: rate >= wanted_rate || speed >= wanted_speed,
-            });
-        }
+/// The targets as a table.
+fn targets_table(targets: &[Target]) -> Vec<String> {
+    let mut lines = vec!["| target | wanted | measured | |".to_owned(), "|---|---|---|---|".to_owned()];
+    for Target { name, wanted, measured, is_met } in targets {
+        let verdict = if *is_met { "met" } else { "missed" };
+        lines.push(format!("| {name} | {wanted} | {measured} | {verdict} |"));
     }
-    for (name, case, than, wanted) in [
-        ("i16 → mean, against f64 → mean", "mean_i16", "mean_f64", TARGET_I16_OF_F64),
-        ("f64 → mean, against NumPy's nanmean", "mean_f64", "numpy_mean_f64", TARGET_OF_NUMPY),
-    ] {
-        let speed = rounds.speed(case, than)?;
-        targets.push(Target {
-            name: name.to_owned(),
-            wanted: format!("{wanted:.1} ×"),
-            measured: format!("{speed:.2} ×"),
-            is_met: speed >= wanted,
-        });
-    }
-    Ok(targets)
+    lines
 }
 
-/// One line about the machine.
-fn machine(report: &Value) -> String {
+/// The CPU and its cores.
+fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("model name"))?;
         Some(line.split_once(':')?.1.trim().to_owned())
@@ -241,9 +157,7 @@ fn machine(report: &Value) -> String {
         .or_else(|| output(Command::new("sysctl").args(["-n", "machdep.cpu.brand_string"])).ok())
         .map_or_else(|| "unknown CPU".to_owned(), |name| name.trim().to_owned());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let levels: Vec<&str> =
-        report["levels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    format!("Machine: {cpu}, {cores} cores, SIMD levels {}.", levels.join(", "))
+    format!("{cpu}, {cores} cores")
 }
 
 #[cfg(test)]
@@ -260,16 +174,5 @@ mod tests {
         assert_eq!(rounds.speed("a", "b"), Ok(3.0));
         assert_eq!(rounds.rate("a"), Ok(1.0));
         assert_eq!(rounds.rate("c"), Err("the benchmark's report has no times of c".to_owned()));
-    }
-
-    #[test]
-    fn a_missed_target_says_so() {
-        let seconds = json!({
-            "sum_in_order": [1.0], "sum_in_lanes": [0.5], "mean_f64": [1.0], "moments_f64": [2.5],
-            "mean_i16": [0.5], "numpy_mean_f64": [4.0],
-        });
-        let report = json!({ "samples": 1e9, "seconds": seconds });
-        let met: Vec<bool> = targets(&Rounds(&report)).unwrap().iter().map(|target| target.is_met).collect();
-        assert_eq!(met, [true, false, false, false, true, false]);
     }
 }

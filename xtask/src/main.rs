@@ -35,12 +35,15 @@ const BENCH_HELP: &str = "\
 Measures against the peers, on the same data in the same run, and prints a table.
 Fails where answers differ from the peer's; a speed target that is missed is only printed.
 
-Usage: cargo xtask bench [NAME]
+Usage: cargo xtask bench [NAME [CASE...]]
 
 Names:
   kernels   Folding of samples, against NumPy. Needs python3 and about 5 GB of memory
+  store     Writing, reading and size, against PyArrow and DuckDB. Needs python3, about 8 GB of memory and 12 GB of
+            disk in the target folder. Its cases: write, size, year, many, commits, read
 
-Example: cargo xtask bench kernels
+Examples: cargo xtask bench
+          cargo xtask bench store year commits
 ";
 
 fn main() -> ExitCode {
@@ -51,8 +54,20 @@ fn main() -> ExitCode {
         ["test", "-h" | "--help"] => help(TEST_HELP),
         ["bench", "-h" | "--help"] => help(BENCH_HELP),
         ["test"] => test::run_all(),
-        ["bench"] | ["bench", "kernels"] => bench::kernels(),
-        ["bench", name] => return usage(&format!("no benchmark is called {name:?}; there is: kernels")),
+        ["bench"] => bench::kernels().and_then(|()| bench::store(&[])),
+        ["bench", "kernels"] => bench::kernels(),
+        ["bench", "store", ref cases @ ..] => {
+            match cases.iter().find(|case| !bench::STORE_CASES.contains(case)) {
+                Some(case) => {
+                    let known = bench::STORE_CASES.join(", ");
+                    return usage(&format!("no case of the store is called {case:?}; there are: {known}"));
+                }
+                None => bench::store(cases),
+            }
+        }
+        ["bench", name] => {
+            return usage(&format!("no benchmark is called {name:?}; there are: kernels, store"));
+        }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
         [command, ..] => {
             return usage(&format!("no command is called {command:?}; there are: test, bench"));
