@@ -785,7 +785,10 @@ fn speed() {
     let one_of: Option<u64> = std::env::var("SEGMENT_MISSING_ONE_OF").ok().map(|one| one.parse().unwrap());
     if let Some(one_of) = one_of {
         let mut random = Random(5);
-        values.iter_mut().filter(|_| random.next().is_multiple_of(one_of)).for_each(|value| *value = f64::NAN);
+        values
+            .iter_mut()
+            .filter(|_| random.next().is_multiple_of(one_of))
+            .for_each(|value| *value = f64::NAN);
     }
     let rows = grid(Values::F64(values));
     for round in 0..3 {
