@@ -7,7 +7,7 @@
 //! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged.
 //! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
 //! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
-//! - [`Store::check`] verifies all of it.
+//! - [`check()`] verifies all of it.
 //!
 //! Files are reached through [`Disk`] and rows of the manifest through [`manifest::Manifest`], so that tests can make both
 //! fail.

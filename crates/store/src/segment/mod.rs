@@ -93,7 +93,7 @@ pub enum SegmentError {
     Damaged {
         /// The file.
         file: String,
-        /// Which block of [`BLOCK_BYTES`], from 0.
+        /// Which block of 64 KiB, from 0.
         block: u64,
         /// Its bytes.
         bytes: Range<u64>,
