@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sqlx::pool::PoolOptions;
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sea_orm::sqlx::{self, ConnectOptions, Connection};
+use sea_orm::sqlx::{self, ConnectOptions, Connection, SqlitePool};
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -113,10 +113,10 @@ impl Database {
             options.create_if_missing(false).pragma("query_only", "ON").pragma("cache_size", "-4096");
 
         let opened = Instant::now();
-        let (writer, standing) = loop {
+        let (writer, readers, standing) = loop {
             // Two who make the file at the same time are in each other's way for a moment, and so is one who repairs
             // it after a crash; SQLite does not wait for that by itself.
-            match open_sqlite(writing.clone()).await {
+            match open_sqlite(&file, &writing, &reading).await {
                 Ok(found) => break found,
                 Err(error) if Failure::of(&error) == Failure::Busy && opened.elapsed() < PATIENCE => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -124,7 +124,6 @@ impl Database {
                 Err(error) => return Err(DatabaseError::new(&name, &error)),
             }
         };
-        let readers = sqlite_pool(READERS).connect_lazy_with(reading).into();
         Database::with(name, writer, readers, standing).await
     }
 
@@ -222,10 +221,13 @@ impl Database {
                 access_mode: Some(AccessMode::ReadOnly),
                 ..TransactionOptions::default()
             },
-            _ => TransactionOptions {
-                sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
-                ..TransactionOptions::default()
-            },
+            _ => {
+                await_connection(readers.get_sqlite_connection_pool()).await;
+                TransactionOptions {
+                    sqlite_transaction_mode: Some(SqliteTransactionMode::Deferred),
+                    ..TransactionOptions::default()
+                }
+            }
         };
         readers.begin_with_options(options).await
     }
@@ -289,15 +291,48 @@ fn sqlite_pool(connections: u32) -> SqlitePoolOptions {
     })
 }
 
-async fn open_sqlite(options: SqliteConnectOptions) -> Result<(DatabaseConnection, Standing), DbErr> {
-    let writer: DatabaseConnection = sqlite_pool(1)
-        .connect_with(options)
-        .await
-        .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(error.into())))?
-        .into();
+/// Waits for the connection of a view that has just ended, for a moment: it is on its way back to the pool, and making
+/// another one takes a millisecond.
+async fn await_connection(pool: &SqlitePool) {
+    const MOMENT: Duration = Duration::from_micros(300);
+    let begun = Instant::now();
+    while pool.num_idle() == 0 && (1..READERS).contains(&pool.size()) && begun.elapsed() < MOMENT {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The pools that write and read. A connection takes a millisecond to make: in a file that is as it should be, the one
+/// that writes is made when something is written.
+async fn open_sqlite(
+    file: &Path,
+    writing: &SqliteConnectOptions,
+    reading: &SqliteConnectOptions,
+) -> Result<(DatabaseConnection, DatabaseConnection, Standing), DbErr> {
+    let failed = |error: sqlx::Error| DbErr::Conn(RuntimeErr::SqlxError(error.into()));
+    if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        let readers: DatabaseConnection =
+            sqlite_pool(READERS).connect_with(reading.clone()).await.map_err(failed)?.into();
+        check_schema(&readers).await?;
+        let standing = migration::standing(&readers).await?;
+        if standing == Standing::Current && has_log(&readers).await? {
+            let writer = sqlite_pool(1).connect_lazy_with(writing.clone()).into();
+            return Ok((writer, readers, standing));
+        }
+        readers.close().await?;
+    }
+    let writer: DatabaseConnection =
+        sqlite_pool(1).connect_with(writing.clone()).await.map_err(failed)?.into();
     check_schema(&writer).await?;
     let standing = migration::standing(&writer).await?;
-    Ok((writer, standing))
+    let readers = sqlite_pool(READERS).connect_lazy_with(reading.clone()).into();
+    Ok((writer, readers, standing))
+}
+
+/// Whether the file has a log of its own (WAL), and so needs no change before it is written to.
+async fn has_log(connection: &DatabaseConnection) -> Result<bool, DbErr> {
+    let mode = Statement::from_string(DbBackend::Sqlite, "PRAGMA journal_mode");
+    let row = connection.query_one_raw(mode).await?;
+    Ok(row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.as_deref() == Some("wal"))
 }
 
 /// The driver takes the names and types in SQLite's schema for UTF-8 and panics where they are not; ours are ASCII.
