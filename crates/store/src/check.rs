@@ -473,7 +473,7 @@ fn check_keys(
     let last_row = piece.first_row + piece.rows;
     while row < last_row {
         let until = last_row.min(row + KEYS_AT_ONCE);
-        let (series, starts) = reader.keys(row..until)?;
+        let (series, starts) = reader.keys(row..until, layout.numbering())?;
         if let Some(other) = series.iter().find(|&&id| id != piece.key.series) {
             return Err(Problem::new(format!("{name} has rows of series {other} in its place")));
         }

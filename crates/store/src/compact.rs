@@ -278,7 +278,11 @@ async fn merge(
         .filter(|&segment| segment > 0)
         .collect();
     let Some(first) = jobs.first() else { return Ok(Merged { pieces: 0, segments: 0, failures }) };
-    let facts = find_segments(inner, &first.view, &mut segments).await?;
+    let name_of = |segment| {
+        let whose = jobs.iter().find(|job| job.view.pieces.iter().any(|piece| piece.segment == segment));
+        whose.unwrap_or(first).view.name()
+    };
+    let facts = find_segments(inner, &mut *inner.manifest.read().await?, &mut segments, &name_of).await?;
     let jobs = Arc::new(jobs);
     let results = {
         let (inner, jobs, watch, runtime) = (inner.clone(), jobs.clone(), watch.clone(), Handle::current());
@@ -287,10 +291,7 @@ async fn merge(
     };
     let (files, drafts) = results;
     let result = publish(inner, &jobs, &files, drafts, &segments).await;
-    if result
-        .as_ref()
-        .is_err_and(|error| !matches!(error, StoreError::NotAcknowledged { .. } | StoreError::Manifest(_)))
-    {
+    if result.as_ref().is_err_and(|error| !error.may_be_written()) {
         discard(inner, &files).await;
     }
     result?;
@@ -375,7 +376,7 @@ fn write_merged(
         let (sink, commits) = sinks.entry((spec.data_type, irregular)).or_insert_with(|| {
             (FileSink::new(inner.clone(), runtime.clone(), spec.data_type, irregular, true), Vec::new())
         });
-        sink.set_series(job.view.id);
+        sink.set_series(job.view.id, spec.layout);
         for group in &job.groups {
             let from = sink.drafts();
             let Some(commit) = group.iter().map(|&at| job.view.pieces[at].key.commit).max() else { continue };

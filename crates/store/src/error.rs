@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use sheaf_model::{DataType, SamplePeriod, Tick, TimeRange};
 
@@ -166,6 +167,19 @@ pub enum StoreError {
         /// Why not.
         source: Box<StoreError>,
     },
+    /// The database failed while it committed: the commit may have been made or not.
+    #[error(
+        "it is not known whether commit {commit} was made; with an idempotency key the write can be sent again"
+    )]
+    Undecided {
+        /// The commit, if it was made.
+        commit: i64,
+        /// What the database said.
+        source: Box<ManifestError>,
+    },
+    /// What ended a transaction that several writes shared.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
     /// The segment was replaced while it was read.
     #[error("series {series}: {file} was replaced by compaction during the read; read again")]
     Vanished {
@@ -208,10 +222,26 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error itself, whether others share it or not.
+    pub fn root(&self) -> &StoreError {
+        match self {
+            StoreError::Shared(error) => error.root(),
+            error => error,
+        }
+    }
+
+    /// Whether the write that failed may be visible all the same, now or after the next start.
+    pub fn may_be_written(&self) -> bool {
+        matches!(
+            self.root(),
+            StoreError::NotAcknowledged { .. } | StoreError::Undecided { .. } | StoreError::Task(_)
+        )
+    }
+
     /// Whether the caller asked for something that can't be, in contrast to a store that can't do it.
     pub fn is_invalid_input(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             StoreError::UnknownSeries(_)
                 | StoreError::SeriesDiffers { .. }
                 | StoreError::InvalidSeries { .. }
@@ -223,7 +253,7 @@ impl StoreError {
 
     /// Whether bytes on disk or rows of the database are not what was written.
     pub fn is_damage(&self) -> bool {
-        match self {
+        match self.root() {
             StoreError::Segment { source, .. } => source.is_damage(),
             StoreError::SegmentWrite(source) => source.is_damage(),
             StoreError::DamagedSeries { .. }
@@ -232,7 +262,9 @@ impl StoreError {
             | StoreError::HeadFile { .. }
             | StoreError::MissingFile { .. }
             | StoreError::Vanished { .. } => true,
-            StoreError::ManifestOfSeries { source, .. } => matches!(**source, ManifestError::Damaged { .. }),
+            StoreError::ManifestOfSeries { source, .. } | StoreError::Undecided { source, .. } => {
+                matches!(**source, ManifestError::Damaged { .. })
+            }
             StoreError::Manifest(ManifestError::Damaged { .. }) => true,
             _ => false,
         }
@@ -333,8 +365,8 @@ impl fmt::Display for SeriesName {
     }
 }
 
-/// An error with its causes.
-pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line.
+pub fn in_full(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

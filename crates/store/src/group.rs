@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sheaf_model::TimeRange;
 use tokio::sync::oneshot;
 
-use crate::error::{StoreError, in_full};
-use crate::manifest::{PieceKey, PieceKind, Stored};
+use crate::error::StoreError;
+use crate::manifest::{PieceKind, Stored};
+use crate::plan::to_slots;
 use crate::publish::{Committed, Draft, Place, Publication};
-use crate::series::{Piece, SeriesId};
+use crate::series::{Piece, SeriesId, SeriesView};
 use crate::sink::Written;
 use crate::store::{Inner, Store};
 use crate::view;
@@ -131,18 +132,12 @@ async fn publish_all(inner: &Arc<Inner>, waiting: Vec<Waiting>) {
         Store(inner.clone()).move_tail_if_due(committed);
     }
     let commit = outcome.as_ref().ok().and_then(Option::as_ref).map(|committed| committed.commit);
-    let mut failure = outcome.err();
-    let failure_text = failure.as_ref().map(|error| in_full(error));
-    // The error goes to one of them, the others get its text: errors can't be copied.
+    let failure = Arc::new(outcome.err().unwrap_or_else(ended_early));
     for (answer, result) in answers.into_iter().zip(results) {
         let result = match (result, commit) {
             (Some(result), _) => result,
             (None, Some(commit)) => Ok(Receipt { commit, repeated: false }),
-            (None, None) => Err(failure.take().unwrap_or_else(|| {
-                StoreError::Task(
-                    failure_text.clone().unwrap_or_else(|| "the transaction was given up".to_owned()),
-                )
-            })),
+            (None, None) => Err(StoreError::Shared(failure.clone())),
         };
         // Nobody waits for it any more: that changes nothing.
         let _unheard = answer.send(result);
@@ -228,76 +223,132 @@ async fn publish_together(
     Ok(Some(committed))
 }
 
-/// Adds the tombstones, and removes pieces of which nothing is left to see: those in a deleted range, and those under a
-/// new dense run without missing samples.
+/// A range of a series whose samples so far nobody sees any more.
+#[derive(Clone, Copy)]
+struct Hidden {
+    range: TimeRange,
+    is_deletion: bool,
+}
+
+/// Adds the tombstones. Removes pieces of which nothing is left to see, those in a deleted range and those under a new
+/// dense run without missing samples, and cuts the dense ones of which a part is.
 async fn delete_and_hide(
     inner: &Inner,
     publication: &mut Publication,
     items: impl Iterator<Item = &Item>,
 ) -> Result<(), StoreError> {
-    let mut hidden: Vec<(SeriesId, TimeRange, bool)> = Vec::new();
+    let mut hidden: BTreeMap<SeriesId, Vec<Hidden>> = BTreeMap::new();
     for item in items {
-        hidden.extend(item.deletions.iter().map(|&(series, range)| (series, range, true)));
-        let full =
-            item.written.drafts.iter().filter(|draft| draft.kind == PieceKind::Dense && draft.missing == 0);
-        let full: Vec<_> =
-            full.filter_map(|draft| Some((draft.series, draft_range(draft)?, false))).collect();
-        if full.len() <= MOST_HIDING {
-            hidden.extend(full);
+        for &(series, range) in &item.deletions {
+            hidden.entry(series).or_default().push(Hidden { range, is_deletion: true });
+        }
+        let is_full = |draft: &&Draft| draft.kind == PieceKind::Dense && draft.missing == 0;
+        let full = || item.written.drafts.iter().filter(is_full);
+        if full().count() <= MOST_HIDING {
+            for draft in full() {
+                if let Some(range) = draft_range(draft) {
+                    hidden.entry(draft.series).or_default().push(Hidden { range, is_deletion: false });
+                }
+            }
         }
     }
     if hidden.is_empty() {
         return Ok(());
     }
-    let mut ids: Vec<i64> = hidden.iter().map(|(series, ..)| series.0).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let ids: Vec<i64> = hidden.keys().map(|series| series.0).collect();
     let mut pieces: HashMap<i64, Vec<_>> = HashMap::new();
     for stored in publication.tx().pieces(&ids).await? {
         pieces.entry(stored.row.series).or_default().push(stored);
     }
-    let mut views = HashMap::new();
-    for id in ids {
-        let Some(row) = publication.series(SeriesId(id)).cloned() else { continue };
+    let mut removed: Vec<Piece> = Vec::new();
+    let mut added: Vec<(Draft, i64)> = Vec::new();
+    for (series, hidden) in hidden {
+        let Some(row) = publication.series(series).cloned() else { continue };
         let stored = Stored::seal(row);
-        views.insert(id, view::verified(inner, &stored, pieces.remove(&id).unwrap_or_default())?);
-    }
-    let mut removed: BTreeMap<PieceKey, &Piece> = BTreeMap::new();
-    let mut tombstones = Vec::new();
-    for &(series, range, is_deletion) in &hidden {
-        let Some(view) = views.get(&series.0) else { continue };
-        let mut any_left = false;
+        let view = view::verified(inner, &stored, pieces.remove(&series.0).unwrap_or_default())?;
+        let mut left: Vec<TimeRange> = Vec::new();
         for piece in &view.pieces {
-            if range.begin() <= piece.range.begin() && piece.range.end() <= range.end() {
-                removed.insert(piece.key, piece);
-            } else if piece.is_data() && range.intersection(piece.range).is_some() {
-                any_left = true;
+            match visible_parts(&view, piece, &hidden) {
+                Some(parts) => {
+                    added.extend(parts.into_iter().map(|part| cut(&view, piece, part)));
+                    removed.push(piece.clone());
+                }
+                None if piece.is_data() => left.push(piece.range),
+                None => {}
             }
         }
-        if is_deletion {
+        for Hidden { range, .. } in hidden.into_iter().filter(|hidden| hidden.is_deletion) {
             // Without samples left to hide, it is still a change.
-            let kind = if any_left { PieceKind::Tombstone } else { PieceKind::Change };
+            let is_needed = left.iter().any(|piece| range.intersection(*piece).is_some());
+            let kind = if is_needed { PieceKind::Tombstone } else { PieceKind::Change };
             let (begin_ticks, end_ticks) = (range.begin().ticks(), range.end().ticks());
-            tombstones.push(Draft {
-                series,
-                kind,
-                begin_ticks,
-                end_ticks,
-                place: Place::Nowhere,
-                rows: 0,
-                missing: 0,
-            });
+            let (place, rows, missing) = (Place::Nowhere, 0, 0);
+            let draft = Draft { series, kind, begin_ticks, end_ticks, place, rows, missing };
+            added.push((draft, publication.commit()));
         }
     }
     let mut segments: Vec<i64> =
-        removed.values().filter(|piece| piece.is_in_segment()).map(|piece| piece.segment).collect();
+        removed.iter().filter(|piece| piece.is_in_segment()).map(|piece| piece.segment).collect();
     segments.sort_unstable();
     segments.dedup();
     publication.load_states(&segments).await?;
-    removed.into_values().for_each(|piece| publication.remove(piece));
-    let commit = publication.commit();
-    tombstones.into_iter().for_each(|draft| publication.add(draft, commit));
+    // Parts first: a segment that loses all pieces is retired.
+    added.into_iter().for_each(|(draft, commit)| publication.add(draft, commit));
+    removed.iter().for_each(|piece| publication.remove(piece));
     Ok(())
+}
+
+/// What stays of a piece; `None` if it stays as it is.
+fn visible_parts(view: &SeriesView, piece: &Piece, hidden: &[Hidden]) -> Option<Vec<TimeRange>> {
+    let lies_in = |range: TimeRange| range.begin() <= piece.range.begin() && piece.range.end() <= range.end();
+    if hidden.iter().any(|hidden| lies_in(hidden.range)) {
+        return Some(Vec::new());
+    }
+    if !piece.is_dense() || !piece.is_in_segment() {
+        return None;
+    }
+    let covers = hidden.iter().filter_map(|hidden| to_slots(hidden.range, view.spec.layout));
+    let covers: Vec<TimeRange> = covers.filter(|cover| cover.intersection(piece.range).is_some()).collect();
+    // What is written again gets the last place in its commit, and must not rise above its siblings there.
+    let lies_under = |other: &Piece| {
+        other.is_data()
+            && other.key.commit == piece.key.commit
+            && other.key.ordinal > piece.key.ordinal
+            && other.range.intersection(piece.range).is_some()
+    };
+    if covers.is_empty() || view.pieces.iter().any(lies_under) {
+        return None;
+    }
+    let mut parts = vec![piece.range];
+    for cover in covers {
+        parts = parts
+            .into_iter()
+            .flat_map(|part| {
+                let before = TimeRange::new(part.begin(), part.end().min(cover.begin()));
+                let after = TimeRange::new(part.begin().max(cover.end()), part.end());
+                [before, after].into_iter().filter_map(Result::ok)
+            })
+            .collect();
+    }
+    Some(parts)
+}
+
+/// A part of a dense piece, in the same segment and with the same commit. How many samples are missing in it is not known
+/// without reading it: no more than in all of the piece.
+fn cut(view: &SeriesView, piece: &Piece, part: TimeRange) -> (Draft, i64) {
+    let rows = |ticks: i64| (ticks / view.spec.row_ticks()).unsigned_abs();
+    let len = rows(part.ticks());
+    let first_row = piece.first_row + rows(part.begin().ticks() - piece.range.begin().ticks());
+    let draft = Draft {
+        series: view.id,
+        kind: piece.kind,
+        begin_ticks: part.begin().ticks(),
+        end_ticks: part.end().ticks(),
+        place: Place::Segment { id: piece.segment, first_row },
+        rows: len,
+        missing: piece.missing.min(len),
+    };
+    (draft, piece.key.commit)
 }
 
 /// The range of a draft; `None` if it is none, which the checks before have ruled out.

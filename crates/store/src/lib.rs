@@ -46,7 +46,7 @@ mod write;
 pub use check::{CheckOptions, CheckReport, Finding, check};
 pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
-pub use error::{InvalidRows, SeriesName, StoreError};
+pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
 pub use rows::{Rows, RowsError, Starts};
 pub use scan::Scan;

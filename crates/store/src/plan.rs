@@ -77,7 +77,7 @@ pub(crate) fn plan(view: &SeriesView, range: Option<TimeRange>) -> Vec<Step> {
 }
 
 /// The slots that start in a range: from the begin of the first to the end of the last.
-fn to_slots(range: TimeRange, layout: Layout) -> Option<TimeRange> {
+pub(crate) fn to_slots(range: TimeRange, layout: Layout) -> Option<TimeRange> {
     let Layout::Regular { period, phase_ticks } = layout else { return Some(range) };
     let period = period.ticks();
     let next_start = |ticks: i64| {

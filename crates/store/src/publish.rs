@@ -14,8 +14,9 @@ use crate::series::{Piece, SeriesId, SeriesSpec};
 use crate::store::{Inner, compare, read_head_file};
 use crate::view;
 
-/// Version of the rows' meaning.
-pub(crate) const FORMAT: i64 = 1;
+/// Version of all that is written. Older ones are read; a store gets this one with its next commit, so that an older
+/// program refuses it from then on.
+pub(crate) const FORMAT: i64 = 2;
 
 /// What a piece of the tail costs beside its blob: its row in the database.
 const TAIL_PIECE_BYTES: i64 = 64;
@@ -52,6 +53,8 @@ pub(crate) struct Draft {
 pub(crate) enum Place {
     /// In the file with this nonce, from this row on.
     File { nonce: i64, first_row: u64 },
+    /// In a segment that is there, from this row on.
+    Segment { id: i64, first_row: u64 },
     /// In the piece itself.
     Blob(Vec<u8>),
     /// It has none.
@@ -104,7 +107,7 @@ impl Publication {
             database: inner.manifest.describe(),
             nonce: rand::random(),
             at_ms: now_ms(),
-            head: HeadRow { commit: head.commit + 1, ..head },
+            head: HeadRow { format: FORMAT, commit: head.commit + 1, ..head },
             series: HashMap::new(),
             states: BTreeMap::new(),
             files: HashMap::new(),
@@ -218,12 +221,13 @@ impl Publication {
         Ok(None)
     }
 
-    /// Adds a piece to a loaded series, as part of `commit`.
+    /// Adds a piece to a loaded series, as part of `commit`; in a loaded segment if it is in one that is there.
     pub(crate) fn add(&mut self, draft: Draft, commit: i64) {
         let (segment, first_row, blob) = match draft.place {
             Place::File { nonce, first_row } => {
                 (self.files.get(&nonce).copied().unwrap_or(-1), first_row, Vec::new())
             }
+            Place::Segment { id, first_row } => (id, first_row, Vec::new()),
             Place::Blob(blob) => (0, 0, blob),
             Place::Nowhere => (-1, 0, Vec::new()),
         };
@@ -316,7 +320,8 @@ impl Publication {
         let store = self.head.store;
         let tail_bytes = self.head.tail_bytes;
         self.tx.put_head(Stored::seal(self.head)).await?;
-        self.tx.commit().await?;
+        let undecided = |source| StoreError::Undecided { commit, source: Box::new(source) };
+        self.tx.commit().await.map_err(undecided)?;
         let disk = inner.disk.clone();
         let raised = tokio::task::spawn_blocking(move || {
             head_file::raise(&*disk, Acknowledged { store, commit, nonce })

@@ -6,32 +6,27 @@ use std::sync::Arc;
 
 use sheaf_model::{Tick, TimeRange, Values};
 
-use crate::error::{SeriesName, StoreError};
+use crate::error::StoreError;
 use crate::manifest::PieceKind;
 use crate::plan::{How, Step};
 use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, zeros};
 use crate::runs::{LONGEST_GAP, append_row};
-use crate::segment::{SegmentReader, StartsOf};
+use crate::segment::StartsOf;
+use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesView};
 
 /// The most rows of a chunk. A quarter of a row group: large enough that the work per chunk does not show, small enough
 /// that a chunk of doubles stays in the second-level cache of a server's core.
 const CHUNK_ROWS: i64 = 1 << 17;
 
-/// Opens the segments that a scan reads.
-pub(crate) trait Segments: Send + Sync {
-    /// The reader of segment `id`, for `series`.
-    fn open(&self, id: i64, series: &SeriesName) -> Result<Arc<SegmentReader>, StoreError>;
-}
-
 /// Rows of one series, chunk by chunk, in order of time. Made by [`Snapshot::scan`](crate::Snapshot::scan).
 ///
 /// Chunks of a regular series are grids of at most 131 072 slots; slots where nothing is known are missing in them, and
-/// longer stretches without any row are left out. Those of an irregular series are listed rows. The iterator blocks while
-/// it reads. After an error it ends.
+/// longer stretches without any row are left out. Those of an irregular series are as many listed rows at most, but all
+/// pieces that overlap a chunk are in memory while it is made. The iterator blocks while it reads. After an error it ends.
 pub struct Scan {
     view: Arc<SeriesView>,
-    segments: Arc<dyn Segments>,
+    segments: Arc<SegmentsOf>,
     steps: std::vec::IntoIter<Step>,
     /// What is left of the step that is being read.
     current: Option<Step>,
@@ -40,7 +35,7 @@ pub struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn new(view: Arc<SeriesView>, segments: Arc<dyn Segments>, steps: Vec<Step>) -> Scan {
+    pub(crate) fn new(view: Arc<SeriesView>, segments: Arc<SegmentsOf>, steps: Vec<Step>) -> Scan {
         Scan { view, segments, steps: steps.into_iter(), current: None, whole: HashMap::new() }
     }
 
@@ -74,7 +69,7 @@ impl Scan {
                     None => return Ok(None),
                 }
             }
-            // As many whole pieces as fit in a chunk, but at least one.
+            // As many whole pieces as fit in a chunk, but at least one; fewer rows of them where others lie over them.
             (Layout::Irregular, How::Overlay(layers)) => {
                 let mut ends: Vec<_> = layers.iter().map(|&layer| &view.pieces[layer]).collect();
                 ends.sort_by_key(|piece| piece.range.end());
@@ -83,12 +78,33 @@ impl Scan {
                     rows += piece.rows;
                     rows >= CHUNK_ROWS as u64
                 });
-                (begin, last.map_or(end, |piece| piece.range.end().ticks()))
+                let cut = last.map_or(end, |piece| piece.range.end().ticks());
+                (begin, self.cut_to_chunk(layers, begin, cut)?)
             }
             (Layout::Irregular, How::Direct(_)) => (begin, end),
         };
         let cut = cut.min(end);
         Ok(part(&step, from, cut).map(|now| (now, part(&step, cut, end))))
+    }
+
+    /// Where a chunk of irregular rows that begins at `begin` ends, at the latest at `end`.
+    fn cut_to_chunk(&mut self, layers: &[usize], begin: i64, end: i64) -> Result<i64, StoreError> {
+        let view = self.view.clone();
+        let mut all = Vec::new();
+        let Some(range) = ticks(begin, end) else { return Ok(end) };
+        for &layer in layers.iter().filter(|&&layer| view.pieces[layer].is_data()) {
+            if let Some(part) = view.pieces[layer].range.intersection(range) {
+                let rows = self.whole(layer)?;
+                all.extend(rows_within(&rows, part).map(|row| rows.start_ticks(row)));
+            }
+        }
+        let most = CHUNK_ROWS as usize;
+        if all.len() <= most {
+            return Ok(end);
+        }
+        let (_, first_of_next, _) = all.select_nth_unstable(most);
+        // Very many layers may have a row of the same start; of those one counts.
+        Ok((*first_of_next).max(begin + 1))
     }
 
     /// Where the next rows of an overlay lie: from the first one on, to the first longer gap, at most a chunk. Rows may be
@@ -164,23 +180,10 @@ impl Scan {
         range: TimeRange,
     ) -> Result<Rows, StoreError> {
         let name = self.view.name_at(range);
-        let reader = self.segments.open(piece.segment, &name)?;
-        let rows = reader
+        let reader = self.segments.open(piece.segment, self.view.spec.data_type, &name)?;
+        reader
             .read(rows, starts)
-            .map_err(|source| StoreError::Segment { series: name.clone(), source: Box::new(source) })?;
-        // A series whose type was widened keeps its old segments.
-        if rows.values.data_type() == self.view.spec.data_type {
-            return Ok(rows);
-        }
-        Err(StoreError::DamagedSeries {
-            database: "the manifest".to_owned(),
-            series: name,
-            problem: format!(
-                "a piece of it has {} instead of {}",
-                rows.values.data_type(),
-                self.view.spec.data_type
-            ),
-        })
+            .map_err(|source| StoreError::Segment { series: name, source: Box::new(source) })
     }
 
     /// The rows of a piece that has no slots; kept until the scan is past it.
@@ -193,7 +196,12 @@ impl Scan {
             Some(rows) => rows.clone(),
             None => {
                 let rows = piece.first_row..piece.first_row + piece.rows;
-                Arc::new(self.read(piece, rows, StartsOf::Column, piece.range)?)
+                Arc::new(self.read(
+                    piece,
+                    rows,
+                    StartsOf::Column(self.view.spec.layout.numbering()),
+                    piece.range,
+                )?)
             }
         };
         self.whole.insert(index, rows.clone());
@@ -354,6 +362,9 @@ fn is_row(rows: &Rows, row: usize, layout: Layout) -> bool {
 
 /// A part of a step; `None` if it is empty.
 fn part(step: &Step, begin: i64, end: i64) -> Option<Step> {
-    let range = TimeRange::new(Tick::new(begin).ok()?, Tick::new(end).ok()?).ok()?;
-    Some(Step { range, how: step.how.clone() })
+    Some(Step { range: ticks(begin, end)?, how: step.how.clone() })
+}
+
+fn ticks(begin: i64, end: i64) -> Option<TimeRange> {
+    TimeRange::new(Tick::new(begin).ok()?, Tick::new(end).ok()?).ok()
 }

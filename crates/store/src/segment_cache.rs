@@ -10,7 +10,6 @@ use crate::disk::Disk;
 use crate::error::{SeriesName, StoreError};
 use crate::manifest::{SegmentRow, SegmentStateRow, Stored};
 use crate::publish::file_name;
-use crate::scan::Segments;
 use crate::segment::{SegmentFacts, SegmentReader};
 use crate::series::data_type_from_code;
 use crate::store::Inner;
@@ -71,27 +70,30 @@ impl SegmentsOf {
         SegmentsOf { inner, facts, held: Mutex::default() }
     }
 
-    fn hold(&self, id: i64, reader: &Arc<SegmentReader>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.len() < MOST_HELD {
-            held.insert(id, reader.clone());
-        }
-    }
-}
-
-impl Segments for SegmentsOf {
-    fn open(&self, id: i64, series: &SeriesName) -> Result<Arc<SegmentReader>, StoreError> {
+    /// The reader of segment `id`, which has values of this type, for `series`.
+    pub(crate) fn open(
+        &self,
+        id: i64,
+        data_type: DataType,
+        series: &SeriesName,
+    ) -> Result<Arc<SegmentReader>, StoreError> {
+        let damaged = |problem| StoreError::DamagedSeries {
+            database: self.inner.manifest.describe(),
+            series: series.clone(),
+            problem,
+        };
         if let Some(reader) = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(reader.clone());
         }
         let Some((nonce, facts)) = self.facts.get(&id) else {
-            let problem = format!("it lies in segment {id}, which is not listed");
-            return Err(StoreError::DamagedSeries {
-                database: self.inner.manifest.describe(),
-                series: series.clone(),
-                problem,
-            });
+            return Err(damaged(format!("it lies in segment {id}, which is not listed")));
         };
+        if facts.data_type != data_type {
+            return Err(damaged(format!(
+                "it has {data_type} values, but segment {id} has {}",
+                facts.data_type
+            )));
+        }
         if let Some(reader) = self.inner.readers.get(*nonce) {
             self.hold(id, &reader);
             return Ok(reader);
@@ -100,6 +102,13 @@ impl Segments for SegmentsOf {
         self.inner.readers.put(*nonce, &reader);
         self.hold(id, &reader);
         Ok(reader)
+    }
+
+    fn hold(&self, id: i64, reader: &Arc<SegmentReader>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() < MOST_HELD {
+            held.insert(id, reader.clone());
+        }
     }
 }
 

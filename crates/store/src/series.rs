@@ -8,6 +8,7 @@ use sheaf_model::{DataType, SamplePeriod, Tick, TimeRange};
 use crate::error::{SeriesName, StoreError};
 use crate::manifest::{PieceKey, PieceKind, PieceRow, SeriesRow, Stored};
 use crate::rows::Rows;
+use crate::segment::Numbering;
 use crate::tail;
 
 /// Number of a series; never used twice in a store.
@@ -33,6 +34,18 @@ pub enum Layout {
     /// Anywhere, each with a start of its own; a row lasts until the next one. Rows may be estimated, and a missing value
     /// is a row too.
     Irregular,
+}
+
+impl Layout {
+    /// How segments number the starts of rows.
+    pub(crate) fn numbering(self) -> Numbering {
+        match self {
+            Layout::Regular { period, phase_ticks } => {
+                Numbering { origin_ticks: phase_ticks, step_ticks: period.ticks() }
+            }
+            Layout::Irregular => Numbering::TICKS,
+        }
+    }
 }
 
 impl fmt::Display for Layout {
@@ -139,6 +152,7 @@ pub(crate) struct Piece {
     pub(crate) segment: i64,
     pub(crate) first_row: u64,
     pub(crate) rows: u64,
+    /// How many of the rows have no value, at most.
     pub(crate) missing: u64,
     /// Length of its blob.
     pub(crate) blob_bytes: usize,

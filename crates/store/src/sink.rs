@@ -12,8 +12,8 @@ use crate::manifest::{PendingRow, PieceKind, Stored};
 use crate::publish::{Draft, NewFile, Place, file_name, millis, now_ms};
 use crate::rows::{Rows, Starts};
 use crate::runs::{RunSink, missing_grid};
-use crate::segment::SegmentWriter;
-use crate::series::SeriesId;
+use crate::segment::{Numbering, SegmentWriter};
+use crate::series::{Layout, SeriesId};
 use crate::store::{Inner, SEGMENTS};
 
 /// Writes runs into segments of one data type. Blocks; must be used on a thread that may.
@@ -25,6 +25,7 @@ pub(crate) struct FileSink {
     /// Whether the pieces are merged ones.
     merged: bool,
     series: SeriesId,
+    numbering: Numbering,
     writer: Option<(i64, SegmentWriter)>,
     files: Vec<NewFile>,
     drafts: Vec<Draft>,
@@ -53,6 +54,7 @@ impl FileSink {
             has_estimated,
             merged,
             series: SeriesId(0),
+            numbering: Numbering::TICKS,
             writer: None,
             files,
             drafts,
@@ -60,8 +62,9 @@ impl FileSink {
     }
 
     /// What follows belongs to this series.
-    pub(crate) fn set_series(&mut self, series: SeriesId) {
+    pub(crate) fn set_series(&mut self, series: SeriesId, layout: Layout) {
         self.series = series;
+        self.numbering = layout.numbering();
     }
 
     /// How many drafts there are.
@@ -165,7 +168,7 @@ impl RunSink for FileSink {
         let Starts::Grid { step_ticks, .. } = rows.starts else { return Ok(()) };
         let (begin_ticks, len) = (rows.start_ticks(range.start), range.len());
         let end_ticks = begin_ticks + len as i64 * step_ticks;
-        let (series, merged) = (self.series, self.merged);
+        let (series, numbering, merged) = (self.series, self.numbering, self.merged);
         let (nonce, writer) = self.writer()?;
         let (nonce, first_row) = (*nonce, writer.rows());
         // A run goes on where the last piece of the same file ends.
@@ -179,7 +182,7 @@ impl RunSink for FileSink {
         let Some((_, writer)) = &mut self.writer else { return Ok(()) };
         if let (Some(gap), Some(last)) = (goes_on, self.drafts.last_mut()) {
             let filler = missing_grid(rows, last.end_ticks, step_ticks, gap);
-            writer.push(series.0, &filler, 0..gap).map_err(StoreError::SegmentWrite)?;
+            writer.push(series.0, numbering, &filler, 0..gap).map_err(StoreError::SegmentWrite)?;
             last.rows += (gap + len) as u64;
             last.missing += (gap + missing) as u64;
             last.end_ticks = end_ticks;
@@ -189,15 +192,15 @@ impl RunSink for FileSink {
             let (rows, missing) = (len as u64, missing as u64);
             self.drafts.push(Draft { series, kind, begin_ticks, end_ticks, place, rows, missing });
         }
-        writer.push(series.0, rows, range).map_err(StoreError::SegmentWrite)
+        writer.push(series.0, numbering, rows, range).map_err(StoreError::SegmentWrite)
     }
 
     fn listed(&mut self, rows: &Rows) -> Result<(), StoreError> {
         let Some(last) = rows.len().checked_sub(1) else { return Ok(()) };
-        let (series, merged) = (self.series, self.merged);
+        let (series, numbering, merged) = (self.series, self.numbering, self.merged);
         let (nonce, writer) = self.writer()?;
         let place = Place::File { nonce: *nonce, first_row: writer.rows() };
-        writer.push(series.0, rows, 0..rows.len()).map_err(StoreError::SegmentWrite)?;
+        writer.push(series.0, numbering, rows, 0..rows.len()).map_err(StoreError::SegmentWrite)?;
         let missing = (0..rows.len()).filter(|&row| !rows.is_valid(row)).count() as u64;
         self.drafts.push(Draft {
             series,

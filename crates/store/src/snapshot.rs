@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use sheaf_model::TimeRange;
 
-use crate::error::StoreError;
+use crate::error::{SeriesName, StoreError};
+use crate::manifest::ManifestRead;
 use crate::plan::{How, Step, plan};
-use crate::scan::{Scan, Segments};
+use crate::scan::Scan;
 use crate::segment::SegmentFacts;
 use crate::segment_cache::{MOST_HELD, SegmentsOf, facts};
 use crate::series::{SeriesId, SeriesSpec, SeriesView};
@@ -29,9 +30,16 @@ impl Store {
     /// # Errors
     /// One of them is not there, or what the manifest says of it is damaged. The database fails.
     pub async fn snapshot(&self, series: &[SeriesId]) -> Result<Snapshot, StoreError> {
-        let mut read = self.0.manifest.read().await?;
-        let head = view::head(&mut *read, &self.0).await?;
-        let views = view::load(&mut *read, &self.0, &head, series).await?.into_iter().collect();
+        self.snapshot_of(&mut *self.0.manifest.read().await?, series).await
+    }
+
+    async fn snapshot_of(
+        &self,
+        read: &mut dyn ManifestRead,
+        series: &[SeriesId],
+    ) -> Result<Snapshot, StoreError> {
+        let head = view::head(read, &self.0).await?;
+        let views = view::load(read, &self.0, &head, series).await?.into_iter().collect();
         Ok(Snapshot { inner: self.0.clone(), commit: head.commit, nonce: head.nonce, views })
     }
 
@@ -40,18 +48,21 @@ impl Store {
     /// # Errors
     /// As [`Store::snapshot`] and [`Snapshot::scan`].
     pub async fn scan(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Scan, StoreError> {
-        match self.snapshot(&[series]).await?.scan(series, range).await {
+        match self.scan_now(series, range).await {
             // Compaction was faster: what the new snapshot names is there, or it is lost.
-            Err(StoreError::Vanished { .. }) => {
-                match self.snapshot(&[series]).await?.scan(series, range).await {
-                    Err(StoreError::Vanished { series, file }) => {
-                        Err(StoreError::MissingFile { series, file })
-                    }
-                    other => other,
-                }
-            }
+            Err(StoreError::Vanished { .. }) => match self.scan_now(series, range).await {
+                Err(StoreError::Vanished { series, file }) => Err(StoreError::MissingFile { series, file }),
+                other => other,
+            },
             other => other,
         }
+    }
+
+    /// A scan from a single view of the manifest.
+    async fn scan_now(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Scan, StoreError> {
+        let mut read = self.0.manifest.read().await?;
+        let snapshot = self.snapshot_of(&mut *read, &[series]).await?;
+        snapshot.scan_in(Some(read), series, range).await
     }
 }
 
@@ -125,9 +136,18 @@ impl Snapshot {
     /// The series is not part of the snapshot. A segment can't be opened, or was removed because the snapshot is older
     /// than [`Settings::grace`](crate::Settings::grace). The manifest can't be read.
     pub async fn scan(&self, series: SeriesId, range: Option<TimeRange>) -> Result<Scan, StoreError> {
+        self.scan_in(None, series, range).await
+    }
+
+    async fn scan_in(
+        &self,
+        read: Option<Box<dyn ManifestRead>>,
+        series: SeriesId,
+        range: Option<TimeRange>,
+    ) -> Result<Scan, StoreError> {
         let view = self.view(series)?.clone();
         let steps = plan(&view, range);
-        scan_steps(&self.inner, view, steps).await
+        scan_steps(&self.inner, read, view, steps).await
     }
 
     /// How a range is read, for people: one line for each step.
@@ -159,9 +179,11 @@ impl Snapshot {
     }
 }
 
-/// A scan of these steps. Its segments are looked up, and as many as is reasonable are opened.
-pub(crate) async fn scan_steps(
+/// A scan of these steps. Its segments are looked up, in `read` or else in a new view, and as many as is reasonable are
+/// opened.
+async fn scan_steps(
     inner: &Arc<Inner>,
+    read: Option<Box<dyn ManifestRead>>,
     view: Arc<SeriesView>,
     steps: Vec<Step>,
 ) -> Result<Scan, StoreError> {
@@ -173,29 +195,35 @@ pub(crate) async fn scan_steps(
         };
         ids.extend(pieces.iter().map(|&piece| view.pieces[piece].segment).filter(|&segment| segment > 0));
     }
-    let segments = Arc::new(SegmentsOf::new(inner.clone(), find_segments(inner, &view, &mut ids).await?));
+    let facts = match (ids.is_empty(), read) {
+        (true, _) => HashMap::new(),
+        (false, Some(mut read)) => find_segments(inner, &mut *read, &mut ids, &|_| view.name()).await?,
+        (false, None) => {
+            find_segments(inner, &mut *inner.manifest.read().await?, &mut ids, &|_| view.name()).await?
+        }
+    };
+    let segments = Arc::new(SegmentsOf::new(inner.clone(), facts));
     if !ids.is_empty() {
-        let (segments, name) = (segments.clone(), view.name());
-        blocking(move || ids.iter().take(MOST_HELD).try_for_each(|&id| segments.open(id, &name).map(drop)))
-            .await?;
+        let (segments, data_type, name) = (segments.clone(), view.spec.data_type, view.name());
+        let open = move |&id: &i64| segments.open(id, data_type, &name).map(drop);
+        blocking(move || ids.iter().take(MOST_HELD).try_for_each(open)).await?;
     }
     Ok(Scan::new(view, segments, steps))
 }
 
-/// The facts of the segments with these ids; each is asked for once.
+/// The facts of the segments with these ids; each is asked for once. `name_of` says which series wants a segment.
 pub(crate) async fn find_segments(
-    inner: &Arc<Inner>,
-    view: &SeriesView,
+    inner: &Inner,
+    read: &mut dyn ManifestRead,
     ids: &mut Vec<i64>,
+    name_of: &(dyn Fn(i64) -> SeriesName + Sync),
 ) -> Result<HashMap<i64, (i64, SegmentFacts)>, StoreError> {
     ids.sort_unstable();
     ids.dedup();
     let mut found = HashMap::new();
-    if ids.is_empty() {
-        return Ok(found);
-    }
-    let of_series = |source| StoreError::ManifestOfSeries { series: view.name(), source: Box::new(source) };
-    let mut read = inner.manifest.read().await.map_err(of_series)?;
+    let Some(&first) = ids.first() else { return Ok(found) };
+    let of_series =
+        |source| StoreError::ManifestOfSeries { series: name_of(first), source: Box::new(source) };
     let states = read.segment_states(ids).await.map_err(of_series)?;
     let states: HashMap<i64, _> = states.into_iter().map(|state| (state.row.id, state)).collect();
     for segment in read.segments(ids).await.map_err(of_series)? {
@@ -203,14 +231,14 @@ pub(crate) async fn find_segments(
         if let Some(state) = states.get(&id) {
             let facts = facts(segment, state).map_err(|problem| StoreError::DamagedSeries {
                 database: inner.manifest.describe(),
-                series: view.name(),
+                series: name_of(id),
                 problem,
             })?;
             found.insert(id, facts);
         }
     }
     match ids.iter().find(|id| !found.contains_key(id)) {
-        Some(id) => Err(StoreError::Vanished { series: view.name(), file: format!("segment {id}") }),
+        Some(&id) => Err(StoreError::Vanished { series: name_of(id), file: format!("segment {id}") }),
         None => Ok(found),
     }
 }

@@ -32,7 +32,8 @@ pub struct Settings {
     pub tail_most_bytes: u64,
     /// When the tail is moved to segments at the latest, once somebody maintains the store.
     pub tail_most_age: Duration,
-    /// The most rows of a segment. 2²⁷: a day at 1 kHz and more, in some hundred megabytes.
+    /// A segment with so many rows is full; one run of rows is never split, so it may have more. 2²⁷: a day at 1 kHz and
+    /// more, in some hundred megabytes.
     pub segment_most_rows: u64,
     /// Which segments are merged.
     pub merge_policy: MergePolicy,
@@ -117,7 +118,9 @@ impl Store {
     ) -> Result<Store, StoreError> {
         // The file before the database, which is then at its commit or ahead of it.
         let mut head_file = read_head_file(&disk).await?;
-        if manifest.read().await?.head().await?.is_none() {
+        let mut read = manifest.read().await?;
+        if read.head().await?.is_none() {
+            drop(read);
             if let HeadFile::Intact(acknowledged) = head_file
                 && acknowledged.commit > 0
             {
@@ -130,12 +133,14 @@ impl Store {
                 });
             }
             publish::create_head(&*manifest).await?;
+            read = manifest.read().await?;
         }
         if matches!(head_file, HeadFile::Missing | HeadFile::Damaged) {
             // Another process may be making the store, or a crash ended it: the file is made before the first commit.
+            drop(read);
             head_file = make_head_file(&disk, &manifest).await?;
+            read = manifest.read().await?;
         }
-        let mut read = manifest.read().await?;
         let head = view::intact_head(&mut *read, &manifest.describe()).await?;
         compare(&*disk, &*manifest, &mut *read, &head, head_file).await?;
         drop(read);

@@ -73,8 +73,8 @@ impl Store {
     ///
     /// # Errors
     /// The rows don't fit their series, the idempotency key belongs to another write, or the disk or the database fails.
-    /// Nothing is written then, except after [`StoreError::NotAcknowledged`] and failures of the database while it
-    /// commits: those leave it open, and a write with an idempotency key may be sent again.
+    /// Nothing is written then, unless [`StoreError::may_be_written`] says that this is not known: a write with an
+    /// idempotency key may be sent again.
     pub async fn write(&self, write: Write) -> Result<Receipt, StoreError> {
         let item = self.prepare(write).await?;
         if item.is_empty() {
@@ -82,9 +82,11 @@ impl Store {
         }
         let files = item.written.files.clone();
         let result = self.0.group.publish(&self.0, item).await;
-        if matches!(&result, Err(error) if !may_be_published(error))
-            || matches!(&result, Ok(Receipt { repeated: true, .. }))
-        {
+        let is_published = match &result {
+            Ok(receipt) => !receipt.repeated,
+            Err(error) => error.may_be_written(),
+        };
+        if !is_published {
             discard(&self.0, &files).await;
         }
         result
@@ -129,11 +131,6 @@ impl Store {
         };
         Ok(Item { key, deletions, written })
     }
-}
-
-/// Whether the write may have become visible though it was not acknowledged.
-fn may_be_published(error: &StoreError) -> bool {
-    matches!(error, StoreError::NotAcknowledged { .. } | StoreError::Manifest(_) | StoreError::Task(_))
 }
 
 fn tail_bytes(rows: &Rows) -> usize {
@@ -281,7 +278,7 @@ fn write_files(
         let irregular = spec.layout == Layout::Irregular;
         let new_sink = || FileSink::new(inner.clone(), runtime.clone(), spec.data_type, irregular, false);
         let sink = sinks.entry((spec.data_type, irregular)).or_insert_with(new_sink);
-        sink.set_series(series);
+        sink.set_series(series, spec.layout);
         for rows in parts {
             let mut splitter = Splitter::new(&spec);
             splitter.push(&rows, sink)?;

@@ -11,7 +11,7 @@ use sheaf_db::Database;
 use sheaf_model::{DataType, SamplePeriod, Samples, Tick, TimeRange, Values};
 use sheaf_store::{
     CheckOptions, CompactOptions, Layout, LocalDisk, Rows, SeriesId, SeriesSpec, Settings, Store, Watch,
-    Write, check,
+    Write, check, in_full,
 };
 
 use super::worker::rows_of;
@@ -32,16 +32,6 @@ async fn open(folder: &Path) -> Result<(Store, Database), String> {
             Err(in_full(&error))
         }
     }
-}
-
-fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn key(series: usize) -> String {

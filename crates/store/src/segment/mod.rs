@@ -3,11 +3,11 @@
 //! | column | type | encoding |
 //! |---|---|---|
 //! | `series` | INT64, required | DELTA_BINARY_PACKED, zstd |
-//! | `start` | INT64, required; ticks of 100 ns since 0001-01-01T00:00Z | DELTA_BINARY_PACKED, zstd |
+//! | `slot` or `start` | INT64, required; see [`Numbering`] | DELTA_BINARY_PACKED, zstd |
 //! | `value` | the values' type, optional: a missing value is a null, NaN too | the smallest one, see [`encoding`] |
-//! | `estimated` | BOOLEAN, required; only in files with estimated rows | RLE, zstd |
+//! | `estimated` | BOOLEAN, required; only in files of irregular series | RLE, zstd |
 //!
-//! `start` is no Parquet timestamp because none covers the range of ticks. Row groups have 2²⁰ rows and pages 2¹⁶, so
+//! Starts are no Parquet timestamps because none covers the range of ticks. Row groups have 2²⁰ rows and pages 2¹⁶, so
 //! that an hour at 100 Hz touches a few pages only; the offset index says where they are.
 //!
 //! A file carries no checksums of its own: [`SegmentFacts`] has one for each block of [`BLOCK_BYTES`], and the reader
@@ -168,8 +168,40 @@ impl SegmentError {
     }
 }
 
+/// How a file says when its rows start: as a number n, for `origin_ticks + n * step_ticks`.
+///
+/// In files of regular series, n counts slots (column `slot`): in ticks, the gaps between scattered rows would all be
+/// multiples of the period, and take the bits of it. In files of irregular series, and in those of format 1, n is the
+/// tick itself (column `start`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbering {
+    /// Start of the row with number 0, in ticks.
+    pub(crate) origin_ticks: i64,
+    /// From a number to the next, in ticks; positive.
+    pub(crate) step_ticks: i64,
+}
+
+impl Numbering {
+    /// By ticks.
+    pub(crate) const TICKS: Numbering = Numbering { origin_ticks: 0, step_ticks: 1 };
+
+    fn number(self, ticks: i64) -> i64 {
+        (ticks - self.origin_ticks) / self.step_ticks
+    }
+
+    /// `None` beyond all time.
+    fn ticks(self, number: i64) -> Option<i64> {
+        number.checked_mul(self.step_ticks)?.checked_add(self.origin_ticks)
+    }
+}
+
+/// The column with the starts of rows. Rows are estimated in irregular series only.
+fn start_column(has_estimated: bool) -> &'static str {
+    if has_estimated { "start" } else { "slot" }
+}
+
 /// The columns of a file.
-fn schema(data_type: DataType, has_estimated: bool) -> Result<TypePtr, ParquetError> {
+fn schema(data_type: DataType, start: &str, has_estimated: bool) -> Result<TypePtr, ParquetError> {
     let column = |name, physical, repetition, logical| {
         Type::primitive_type_builder(name, physical)
             .with_repetition(repetition)
@@ -187,7 +219,7 @@ fn schema(data_type: DataType, has_estimated: bool) -> Result<TypePtr, ParquetEr
         (!data_type.is_float()).then(|| LogicalType::integer(data_type.size_bytes() as i8 * 8, signed));
     let mut columns = vec![
         Arc::new(column("series", Physical::INT64, Repetition::REQUIRED, None)?),
-        Arc::new(column("start", Physical::INT64, Repetition::REQUIRED, None)?),
+        Arc::new(column(start, Physical::INT64, Repetition::REQUIRED, None)?),
         Arc::new(column("value", physical, Repetition::OPTIONAL, logical)?),
     ];
     if has_estimated {

@@ -18,7 +18,7 @@ use sheaf_model::{DataType, Values};
 use super::bits::{copy_bits, count_bits, set_bits, word_at};
 use super::blocks::{BlockFile, Window};
 use super::native::Native;
-use super::{BLOCK_BYTES, ESTIMATED, SERIES, START, SegmentError, SegmentFacts, VALUE};
+use super::{BLOCK_BYTES, ESTIMATED, Numbering, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
 use crate::rows::{Rows, Starts, set_bit};
 
@@ -35,8 +35,8 @@ pub(crate) enum StartsOf {
         /// From a row to the next; positive.
         step_ticks: i64,
     },
-    /// From the column.
-    Column,
+    /// From the column, whose numbers mean this if they count slots.
+    Column(Numbering),
 }
 
 /// Reads one segment. The footer and the offset index are read once; all else is read when it is asked for, and
@@ -49,6 +49,8 @@ pub(crate) struct SegmentReader {
     required: Vec<ColumnDescPtr>,
     data_type: DataType,
     has_estimated: bool,
+    /// Whether starts are numbers of slots; otherwise they are ticks.
+    counts_slots: bool,
     /// First row of each row group, and the number of all rows.
     group_starts: Vec<u64>,
 }
@@ -88,8 +90,11 @@ impl SegmentReader {
             found,
             expected,
         };
-        let schema = super::schema(facts.data_type, facts.has_estimated).map_err(parquet)?;
         let found = metadata.file_metadata().schema_descr();
+        // Files of format 1 have ticks throughout.
+        let has_ticks = found.columns().get(START).is_some_and(|column| column.name() == "start");
+        let start = if has_ticks { "start" } else { super::start_column(facts.has_estimated) };
+        let schema = super::schema(facts.data_type, start, facts.has_estimated).map_err(parquet)?;
         let expected = parquet::schema::types::SchemaDescriptor::new(Arc::clone(&schema));
         if found.columns() != expected.columns() {
             let names = |columns: &[ColumnDescPtr]| {
@@ -114,6 +119,7 @@ impl SegmentReader {
             required,
             data_type: facts.data_type,
             has_estimated: facts.has_estimated,
+            counts_slots: !has_ticks,
             group_starts,
             file,
         })
@@ -139,7 +145,7 @@ impl SegmentReader {
         }?;
         let starts = match starts {
             StartsOf::Grid { first_ticks, step_ticks } => Starts::Grid { first_ticks, step_ticks },
-            StartsOf::Column => Starts::Listed(self.column::<Int64Type>(START, &rows, 0, false)?.values),
+            StartsOf::Column(numbering) => Starts::Listed(self.starts(&rows, numbering)?),
         };
         Ok(Rows { starts, values, validity, estimated: self.estimated(&rows)? })
     }
@@ -148,11 +154,30 @@ impl SegmentReader {
     ///
     /// # Errors
     /// There are no such rows, the file is damaged, or the disk fails.
-    pub(crate) fn keys(&self, rows: Range<u64>) -> Result<(Vec<i64>, Vec<i64>), SegmentError> {
+    pub(crate) fn keys(
+        &self,
+        rows: Range<u64>,
+        numbering: Numbering,
+    ) -> Result<(Vec<i64>, Vec<i64>), SegmentError> {
         self.check_range(&rows)?;
         let series = self.column::<Int64Type>(SERIES, &rows, 0, false)?.values;
-        let starts = self.column::<Int64Type>(START, &rows, 0, false)?.values;
-        Ok((series, starts))
+        Ok((series, self.starts(&rows, numbering)?))
+    }
+
+    /// Starts of the rows of this range in ticks.
+    fn starts(&self, rows: &Range<u64>, numbering: Numbering) -> Result<Vec<i64>, SegmentError> {
+        let mut starts = self.column::<Int64Type>(START, rows, 0, false)?.values;
+        if self.counts_slots && numbering != Numbering::TICKS {
+            for start in &mut starts {
+                *start = numbering.ticks(*start).ok_or_else(|| SegmentError::Mismatch {
+                    file: self.file.name().to_owned(),
+                    what: "a row in slot",
+                    found: start.to_string(),
+                    expected: "one that starts before the end of time".to_owned(),
+                })?;
+            }
+        }
+        Ok(starts)
     }
 
     /// Reads all there is: every block is as it was written, and every row of every column can be decoded.
@@ -169,7 +194,7 @@ impl SegmentReader {
         }
         for group in self.group_starts.windows(2) {
             let rows = group[0]..group[1];
-            self.keys(rows.clone())?;
+            self.keys(rows.clone(), Numbering::TICKS)?;
             self.read(rows, StartsOf::Grid { first_ticks: 0, step_ticks: 1 })?;
         }
         Ok(())

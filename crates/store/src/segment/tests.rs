@@ -66,7 +66,7 @@ fn sine3(len: usize, seed: u64) -> Vec<f64> {
 fn write_one(disk: &dyn Disk, name: &str, rows: &Rows, codec: Codec) -> SegmentFacts {
     let has_estimated = rows.estimated().is_some();
     let mut writer = SegmentWriter::new(disk, name, rows.values().data_type(), has_estimated, codec).unwrap();
-    writer.push(7, rows, 0..rows.len()).unwrap();
+    writer.push(7, Numbering::TICKS, rows, 0..rows.len()).unwrap();
     writer.finish().unwrap()
 }
 
@@ -193,7 +193,7 @@ fn round_trip(
         let from = if len == 0 { 0 } else { random.next() as usize % len };
         let series = [3, i64::MAX, i64::MIN, push as i64][push % 4];
         assert_eq!(writer.rows(), expected.len() as u64);
-        writer.push(series, &rows, from..len).unwrap();
+        writer.push(series, Numbering::TICKS, &rows, from..len).unwrap();
         expected.extend_from_slice(&rows_of(&rows)[from..]);
         keys.resize(expected.len(), series);
     }
@@ -203,7 +203,7 @@ fn round_trip(
     reader.verify().unwrap();
     let check = |range: Range<usize>| {
         let rows = range.start as u64..range.end as u64;
-        let read = reader.read(rows.clone(), StartsOf::Column).unwrap();
+        let read = reader.read(rows.clone(), StartsOf::Column(Numbering::TICKS)).unwrap();
         let expected = &expected[range.clone()];
         assert_eq!(rows_of(&read), expected, "rows {range:?}");
         let missing = expected.iter().any(|row| row.1.is_none());
@@ -221,7 +221,7 @@ fn round_trip(
         assert!(
             rows_of(&by_grid).iter().map(|row| (row.1, row.2)).eq(expected.iter().map(|row| (row.1, row.2)))
         );
-        let (series, starts) = reader.keys(rows).unwrap();
+        let (series, starts) = reader.keys(rows, Numbering::TICKS).unwrap();
         assert_eq!(series, keys[range]);
         assert!(starts.iter().eq(expected.iter().map(|row| &row.0)));
     };
@@ -352,10 +352,46 @@ fn no_rows() {
     assert_eq!(facts.rows, 0);
     let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
     reader.verify().unwrap();
-    let read = reader.read(0..0, StartsOf::Column).unwrap();
+    let read = reader.read(0..0, StartsOf::Column(Numbering::TICKS)).unwrap();
     assert_eq!((read.len(), read.validity(), read.estimated()), (0, None, None));
-    assert_eq!(reader.keys(0..0).unwrap(), (vec![], vec![]));
-    assert!(matches!(reader.read(0..1, StartsOf::Column), Err(SegmentError::NoSuchRows { len: 0, .. })));
+    assert_eq!(reader.keys(0..0, Numbering::TICKS).unwrap(), (vec![], vec![]));
+    assert!(matches!(
+        reader.read(0..1, StartsOf::Column(Numbering::TICKS)),
+        Err(SegmentError::NoSuchRows { len: 0, .. })
+    ));
+}
+
+#[test]
+fn regular_series_count_slots() {
+    let (_folder, disk) = disk();
+    let numbering = Numbering { origin_ticks: 17, step_ticks: STEP };
+    let start = |slot: i64| 17 + slot * STEP;
+    let listed = Rows {
+        starts: Starts::Listed([3, 4, 1_000_000, 6_000_000_000_000].map(start).to_vec()),
+        ..grid(Values::F64(vec![1.0, 2.0, 3.0, 4.0]))
+    };
+    let dense = Rows {
+        starts: Starts::Grid { first_ticks: start(7), step_ticks: STEP },
+        ..grid(Values::F64(vec![5.0; 3]))
+    };
+    let mut writer =
+        SegmentWriter::new(&disk, "a.parquet", DataType::Float64, false, Codec::Portable).unwrap();
+    writer.push(1, numbering, &listed, 0..4).unwrap();
+    writer.push(2, numbering, &dense, 0..3).unwrap();
+    let facts = writer.finish().unwrap();
+    let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
+    assert_eq!(reader.read(0..4, StartsOf::Column(numbering)).unwrap(), listed);
+    let (series, starts) = reader.keys(3..6, numbering).unwrap();
+    assert_eq!((series, starts), (vec![1, 2, 2], vec![start(6_000_000_000_000), start(7), start(8)]));
+    // What is in the file is small; no other period would fit.
+    let (_, slots) = reader.keys(0..7, Numbering::TICKS).unwrap();
+    assert_eq!(slots, [3, 4, 1_000_000, 6_000_000_000_000, 7, 8, 9]);
+    let year = Numbering { origin_ticks: 0, step_ticks: 365 * 864_000_000_000 };
+    let message = reader.keys(3..4, year).unwrap_err().to_string();
+    assert!(
+        message.ends_with("a row in slot 6000000000000, not one that starts before the end of time"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -363,13 +399,13 @@ fn what_does_not_fit_is_refused() {
     let (folder, disk) = disk();
     let path = folder.path().join("a.parquet").display().to_string();
     let mut writer = SegmentWriter::new(&disk, "a.parquet", DataType::Int8, false, Codec::Alp).unwrap();
-    let message = writer.push(1, &grid(Values::U8(vec![1])), 0..1).unwrap_err().to_string();
+    let message = writer.push(1, Numbering::TICKS, &grid(Values::U8(vec![1])), 0..1).unwrap_err().to_string();
     assert_eq!(message, format!("{path} takes INT8 values, not UINT8"));
     let rows = grid(Values::I8(vec![1; 3])).with_estimated(vec![2]).unwrap();
-    let message = writer.push(1, &rows, 0..3).unwrap_err().to_string();
+    let message = writer.push(1, Numbering::TICKS, &rows, 0..3).unwrap_err().to_string();
     assert_eq!(message, format!("{path} has no column `estimated`, but estimated rows were written to it"));
     // None of these is estimated.
-    writer.push(1, &rows, 2..3).unwrap();
+    writer.push(1, Numbering::TICKS, &rows, 2..3).unwrap();
     let facts = writer.finish().unwrap();
     let error = SegmentWriter::new(&disk, "a.parquet", DataType::Int8, false, Codec::Alp).err().unwrap();
     assert!(error.to_string().ends_with("a.parquet: can't create"), "{error}");
@@ -380,7 +416,7 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(kind, io::ErrorKind::AlreadyExists);
 
     let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
-    let message = reader.keys(0..2).unwrap_err().to_string();
+    let message = reader.keys(0..2, Numbering::TICKS).unwrap_err().to_string();
     assert_eq!(message, format!("{path} has 1 rows: there are no rows 0 to 2"));
     let open = |facts: SegmentFacts| SegmentReader::open(&disk, "a.parquet", &facts).unwrap_err().to_string();
     let message = open(SegmentFacts { rows: 2, ..facts.clone() });
@@ -447,7 +483,7 @@ fn damage_stays_in_its_block() {
         let error = reader.verify().unwrap_err();
         assert!(matches!(error, SegmentError::Damaged { block: found, .. } if found == block));
         for from in (0..300_000).step_by(30_000) {
-            match reader.read(from..from + 10_000, StartsOf::Column) {
+            match reader.read(from..from + 10_000, StartsOf::Column(Numbering::TICKS)) {
                 Ok(read) => {
                     assert!(rows_of(&read) == expected[from as usize..from as usize + 10_000]);
                     right += 1;
@@ -584,7 +620,7 @@ fn a_narrow_read_touches_few_blocks() {
     assert!(reads == 1 && bytes <= 10 * BLOCK_BYTES as u64, "{reads} reads of {bytes} bytes");
     let (reads, bytes) = counted(500_000..600_000, starts);
     assert!(reads == 1 && bytes <= 26 * BLOCK_BYTES as u64, "{reads} reads of {bytes} bytes");
-    let (reads, bytes) = counted(500_000..500_001, StartsOf::Column);
+    let (reads, bytes) = counted(500_000..500_001, StartsOf::Column(Numbering::TICKS));
     assert!(reads == 2 && bytes <= 11 * BLOCK_BYTES as u64, "{reads} reads of {bytes} bytes");
 }
 
@@ -596,8 +632,10 @@ fn a_full_disk_is_reported() {
         let (_folder, disk) = test_disk(space);
         let writer = SegmentWriter::new(&disk, "a.parquet", DataType::Int64, false, Codec::Alp).unwrap();
         let mut writer = writer.with_group_rows(50_000);
-        let error =
-            writer.push(1, &rows, 0..rows.len()).and_then(|()| writer.finish().map(drop)).unwrap_err();
+        let error = writer
+            .push(1, Numbering::TICKS, &rows, 0..rows.len())
+            .and_then(|()| writer.finish().map(drop))
+            .unwrap_err();
         assert!(
             matches!(&error, SegmentError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
         );
@@ -608,7 +646,7 @@ fn a_full_disk_is_reported() {
 /// Bytes of the file that others would write: zstd, dictionaries where they fit, a start and a value; and of its values
 /// alone.
 fn zstd_parquet(rows: &Rows) -> (usize, usize) {
-    let optional = super::schema(rows.values().data_type(), false).unwrap();
+    let optional = super::schema(rows.values().data_type(), "start", false).unwrap();
     let value = optional.get_fields()[VALUE].clone();
     let start = Type::primitive_type_builder("start", Physical::INT64).with_repetition(Repetition::OPTIONAL);
     let schema =
@@ -754,7 +792,7 @@ fn files_are_small() {
             let (_folder, disk) = disk();
             let facts = write_one(&disk, "a.parquet", &rows, codec);
             let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
-            let read = reader.read(0..facts.rows, StartsOf::Column).unwrap();
+            let read = reader.read(0..facts.rows, StartsOf::Column(Numbering::TICKS)).unwrap();
             assert!(rows_of(&read) == rows_of(&rows), "{name}");
             facts.bytes as f64
         });
@@ -795,7 +833,7 @@ fn speed() {
         let name = format!("{round}.parquet");
         let begin = Instant::now();
         let mut writer = SegmentWriter::new(&disk, &name, DataType::Float64, false, Codec::Alp).unwrap();
-        writer.push(7, &rows, 0..rows.len()).unwrap();
+        writer.push(7, Numbering::TICKS, &rows, 0..rows.len()).unwrap();
         let pushed = begin.elapsed().as_secs_f64();
         let facts = writer.finish().unwrap();
         let took = begin.elapsed().as_secs_f64();

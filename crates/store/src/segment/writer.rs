@@ -14,7 +14,7 @@ use sheaf_model::{DataType, Values};
 use super::bits::{copy_bits, set_bits};
 use super::blocks::BlockWriter;
 use super::encoding::{self, Chunk, Codec};
-use super::{ESTIMATED, GROUP_ROWS, SERIES, START, SegmentError, SegmentFacts, VALUE};
+use super::{ESTIMATED, GROUP_ROWS, Numbering, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
 use crate::rows::{Rows, Starts, bit, with_both, with_values, zeros};
 
@@ -50,17 +50,18 @@ struct Columns {
 struct Run {
     series: i64,
     len: usize,
-    starts: RunStarts,
+    numbers: RunNumbers,
 }
 
+/// The numbers of the starts of these rows.
 #[derive(Clone, Copy, Debug)]
-enum RunStarts {
-    Grid {
-        first_ticks: i64,
-        step_ticks: i64,
+enum RunNumbers {
+    Steps {
+        first: i64,
+        step: i64,
     },
-    /// The list goes on.
-    Listed,
+    /// The list of starts goes on.
+    Listed(Numbering),
 }
 
 /// Rows that were copied because they don't fill a row group.
@@ -102,7 +103,8 @@ impl SegmentWriter {
             doing: "create".to_owned(),
             source,
         })?;
-        let schema = super::schema(data_type, has_estimated).map_err(parquet)?;
+        let start = super::start_column(has_estimated);
+        let schema = super::schema(data_type, start, has_estimated).map_err(parquet)?;
         let required = super::required_columns(&schema).map_err(parquet)?;
         let properties = Arc::new(WriterProperties::builder().build());
         let file = SerializedFileWriter::new(BlockWriter::new(file), schema, properties).map_err(parquet)?;
@@ -131,12 +133,18 @@ impl SegmentWriter {
         self.rows
     }
 
-    /// Appends the rows of this range. Full row groups are encoded from where the rows are; the rest is copied.
+    /// Appends the rows of this range, whose starts are numbered like this. Full row groups are encoded from where the rows are; the rest is copied.
     ///
     /// # Errors
     /// The rows are of another type, or estimated in a file without estimated rows, or the disk fails. Nothing more can
     /// be written then.
-    pub(crate) fn push(&mut self, series: i64, rows: &Rows, range: Range<usize>) -> Result<(), SegmentError> {
+    pub(crate) fn push(
+        &mut self,
+        series: i64,
+        numbering: Numbering,
+        rows: &Rows,
+        range: Range<usize>,
+    ) -> Result<(), SegmentError> {
         let found = rows.values().data_type();
         if found != self.data_type {
             return Err(SegmentError::DataType { file: self.name.clone(), expected: self.data_type, found });
@@ -154,7 +162,7 @@ impl SegmentWriter {
                 let buffers = std::mem::take(&mut self.buffers);
                 let direct = (left.start..end).step_by(self.group_rows).map(|from| {
                     let range = from..from + self.group_rows;
-                    Group::of_rows(series, rows, estimated, range)
+                    Group::of_rows(series, numbering, rows, estimated, range)
                 });
                 self.encode(buffers.iter().map(Buffer::group).chain(direct).collect())?;
                 left.start = end;
@@ -164,7 +172,7 @@ impl SegmentWriter {
                 }
                 let end = left.end.min(left.start + self.group_rows - buffered);
                 if let Some(buffer) = self.buffers.last_mut() {
-                    buffer.push(series, rows, estimated, left.start..end);
+                    buffer.push(series, numbering, rows, estimated, left.start..end);
                 }
                 left.start = end;
                 if self.buffers.len() == self.batch
@@ -263,19 +271,19 @@ impl Columns {
 
     fn starts(&self, group: &Group<'_>) -> Result<Chunk, ParquetError> {
         let column = &self.columns[START];
-        if let [Run { starts: RunStarts::Grid { first_ticks, step_ticks }, len, .. }] = group.runs[..] {
-            return encoding::steps(column, first_ticks, step_ticks, len);
+        if let [Run { numbers: RunNumbers::Steps { first, step }, len, .. }] = group.runs[..] {
+            return encoding::steps(column, first, step, len);
         }
         let mut rows = group.rows();
         let mut listed = group.listed;
         encoding::integers(column, group.range.len(), |page, out| {
-            rows.next(page.len(), |run, from, len| match run.starts {
-                RunStarts::Grid { first_ticks, step_ticks } => {
-                    out.extend((from..from + len).map(|row| first_ticks + row as i64 * step_ticks));
+            rows.next(page.len(), |run, from, len| match run.numbers {
+                RunNumbers::Steps { first, step } => {
+                    out.extend((from..from + len).map(|row| first + row as i64 * step));
                 }
-                RunStarts::Listed => {
+                RunNumbers::Listed(numbering) => {
                     let (now, later) = listed.split_at(len);
-                    out.extend_from_slice(now);
+                    out.extend(now.iter().map(|&ticks| numbering.number(ticks)));
                     listed = later;
                 }
             });
@@ -284,8 +292,14 @@ impl Columns {
 }
 
 impl<'a> Group<'a> {
-    fn of_rows(series: i64, rows: &'a Rows, estimated: Option<&'a [u64]>, range: Range<usize>) -> Group<'a> {
-        let (run, listed) = run_of(series, rows, range.clone());
+    fn of_rows(
+        series: i64,
+        numbering: Numbering,
+        rows: &'a Rows,
+        estimated: Option<&'a [u64]>,
+        range: Range<usize>,
+    ) -> Group<'a> {
+        let (run, listed) = run_of(series, numbering, rows, range.clone());
         Group {
             runs: vec![run].into(),
             listed,
@@ -302,14 +316,17 @@ impl<'a> Group<'a> {
 }
 
 /// These rows as a run, and their starts if they are listed.
-fn run_of(series: i64, rows: &Rows, range: Range<usize>) -> (Run, &[i64]) {
+fn run_of(series: i64, numbering: Numbering, rows: &Rows, range: Range<usize>) -> (Run, &[i64]) {
     let len = range.len();
     match rows.starts() {
         Starts::Grid { step_ticks, .. } => {
-            let (first_ticks, step_ticks) = (rows.start_ticks(range.start), *step_ticks);
-            (Run { series, len, starts: RunStarts::Grid { first_ticks, step_ticks } }, &[])
+            let first = numbering.number(rows.start_ticks(range.start));
+            let numbers = RunNumbers::Steps { first, step: step_ticks / numbering.step_ticks };
+            (Run { series, len, numbers }, &[])
         }
-        Starts::Listed(starts) => (Run { series, len, starts: RunStarts::Listed }, &starts[range]),
+        Starts::Listed(starts) => {
+            (Run { series, len, numbers: RunNumbers::Listed(numbering) }, &starts[range])
+        }
     }
 }
 
@@ -350,9 +367,16 @@ impl Buffer {
         self.values.len()
     }
 
-    fn push(&mut self, series: i64, rows: &Rows, estimated: Option<&[u64]>, range: Range<usize>) {
+    fn push(
+        &mut self,
+        series: i64,
+        numbering: Numbering,
+        rows: &Rows,
+        estimated: Option<&[u64]>,
+        range: Range<usize>,
+    ) {
         let before = self.len();
-        let (run, listed) = run_of(series, rows, range.clone());
+        let (run, listed) = run_of(series, numbering, rows, range.clone());
         self.runs.push(run);
         self.listed.extend_from_slice(listed);
         with_both!(&mut self.values, rows.values(), (to, from) => to.extend_from_slice(&from[range.clone()]));

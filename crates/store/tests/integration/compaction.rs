@@ -193,6 +193,75 @@ fn a_piece_that_is_rewritten_alone_stays_below_a_later_one_of_its_commit() {
     });
 }
 
+/// Rows of all segments, and how many of them still count.
+async fn rows_and_live_rows(store: &Store) -> (u64, u64) {
+    let stats = store.stats().await.unwrap();
+    stats.segments.iter().fold((0, 0), |(rows, live), of| (rows + of.rows, live + of.live_rows))
+}
+
+#[test]
+fn what_is_deleted_or_overwritten_amid_a_run_becomes_garbage_at_once() {
+    run(async {
+        let spec = one_per_second();
+        let (disk, manifest, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
+        let values: Vec<f64> = (0..10_000).map(f64::from).collect();
+        store.write(Write::new().rows(ids[0], samples(&spec, 0, values))).await.unwrap();
+        // Bounds between slots: a row belongs to where it starts.
+        store.delete(ids[0], ticks(base() + 999 * SECOND + 1, base() + 4999 * SECOND + 1)).await.unwrap();
+        assert_eq!(rows_and_live_rows(&store).await, (10_000, 6000));
+        store.write(Write::new().rows(ids[0], samples(&spec, 4500, vec![-1.0; 3000]))).await.unwrap();
+        assert_eq!(rows_and_live_rows(&store).await, (13_000, 6500));
+        let wanted: Vec<(i64, f64)> = (0..1000)
+            .map(|slot| (slot, slot as f64))
+            .chain((4500..7500).map(|slot| (slot, -1.0)))
+            .chain((7500..10_000).map(|slot| (slot, slot as f64)))
+            .collect();
+        assert_same(&seconds(&store, ids[0]).await, &wanted);
+        let snapshot = store.snapshot(&ids).await.unwrap();
+        let plan = snapshot.explain(ids[0], None).unwrap().join("\n");
+        for part in [
+            "segment 1 from row 0 (commit 2)",
+            "segment 1 from row 7500 (commit 2)",
+            "segment 2 from row 0 (commit 4)",
+        ] {
+            assert!(plan.contains(part), "{plan}");
+        }
+        assert!(!plan.contains("tombstone"), "{plan}");
+        // What changed since the first write lies within what was deleted and what was written.
+        let changed = snapshot.changed_since(ids[0], 2).unwrap();
+        assert_eq!(changed, [ticks(base() + 999 * SECOND + 1, base() + 7500 * SECOND)]);
+
+        // The rest of the first segment is less than half of it, so it is rewritten, without being asked for more.
+        store.compact(CompactOptions { all: false }, &Watch::default()).await.unwrap();
+        assert_eq!(rows_and_live_rows(&store).await, (6500, 6500));
+        assert_same(&seconds(&store, ids[0]).await, &wanted);
+        let report = check_with(&disk, &manifest, CheckOptions::default()).await.unwrap();
+        assert_eq!(report.findings, Vec::new());
+    });
+}
+
+#[test]
+fn a_run_below_a_later_one_of_its_own_commit_is_not_cut() {
+    run(async {
+        let spec = one_per_second();
+        let (_, _, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
+        // Holes, so that the second batch does not simply replace a part of the first one.
+        let later: Vec<f64> = (0..500).map(|slot| if slot % 3 == 0 { f64::NAN } else { 2.0 }).collect();
+        let write = Write::new()
+            .rows(ids[0], samples(&spec, 0, vec![1.0; 1000]))
+            .rows(ids[0], samples(&spec, 250, later));
+        store.write(write).await.unwrap();
+        store.delete(ids[0], ticks(base() + 300 * SECOND, base() + 400 * SECOND)).await.unwrap();
+        let wanted: Vec<(i64, f64)> = (0..1000)
+            .filter(|slot| !(300..400).contains(slot))
+            .map(|slot| (slot, if (250..750).contains(&slot) && (slot - 250) % 3 != 0 { 2.0 } else { 1.0 }))
+            .collect();
+        assert_same(&seconds(&store, ids[0]).await, &wanted);
+        compact_all(&store).await;
+        assert_same(&seconds(&store, ids[0]).await, &wanted);
+    });
+}
+
 #[test]
 fn years_between_two_rows_cost_nothing() {
     run(async {
@@ -279,7 +348,9 @@ fn one_process_compacts_at_a_time() {
         let spec = one_per_second();
         let (disk, manifest, store, ids) = new_store(std::slice::from_ref(&spec), settings()).await;
         store.write(Write::new().rows(ids[0], samples(&spec, 0, vec![1.0; 10]))).await.unwrap();
-        let other = open(&disk, &manifest, settings()).await.unwrap();
+        // The other one does not wait for long.
+        let impatient = Settings { maintenance_lease: Duration::from_millis(200), ..settings() };
+        let other = open(&disk, &manifest, impatient).await.unwrap();
         let held = std::sync::Arc::new(std::sync::Mutex::new(None));
         let (seen, at) = (held.clone(), tokio::runtime::Handle::current());
         let watch = Watch::new(move |_| {

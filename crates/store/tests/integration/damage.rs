@@ -7,11 +7,11 @@ use proptest::prelude::*;
 use sheaf_model::Tick;
 use sheaf_store::manifest::{Manifest, MemoryManifest, Stored};
 use sheaf_store::testing::FaultyDisk;
-use sheaf_store::{CheckOptions, SeriesId, SeriesSpec, Settings, Store, StoreError};
+use sheaf_store::{CheckOptions, SeriesId, SeriesSpec, Settings, Store, StoreError, in_full};
 
 use super::world::{
-    Change, Model, Part, Shape, base, check_with, difference, in_full, new_store, open, read_now, run,
-    segment_files, settings, specs, ticks,
+    Change, Model, Part, Shape, base, check_with, difference, new_store, open, read_now, run, segment_files,
+    settings, specs, ticks,
 };
 
 pub(super) struct Damaged {

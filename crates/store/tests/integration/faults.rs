@@ -9,12 +9,12 @@ use sheaf_store::manifest::{FailCommit, MemoryManifest};
 use sheaf_store::testing::{Fault, FaultyDisk, Operation, When};
 use sheaf_store::{
     CheckOptions, CompactOptions, Finding, Receipt, SeriesId, SeriesSpec, Settings, Store, StoreError, Watch,
-    Write,
+    Write, in_full,
 };
 
 use super::world::{
-    Change, Model, Part, Shape, base, change, check_with, compare, in_full, new_store, open, read_now,
-    regular, run, segment_files, settings, specs,
+    Change, Model, Part, Shape, base, change, check_with, compare, new_store, open, read_now, regular, run,
+    segment_files, settings, specs,
 };
 
 /// What goes wrong.
@@ -55,11 +55,6 @@ struct World {
     model: Model,
     /// Writes that may have happened or not.
     open_questions: Vec<Change>,
-}
-
-/// Whether the write may have happened.
-fn is_open(error: &StoreError) -> bool {
-    matches!(error, StoreError::NotAcknowledged { .. } | StoreError::Manifest(_) | StoreError::Task(_))
 }
 
 impl World {
@@ -127,7 +122,7 @@ impl World {
                 change.apply(&self.specs, &mut with);
                 match store.write(change.write(&self.specs, &self.ids)).await {
                     Ok(Receipt { .. }) => self.model = with,
-                    Err(error) if is_open(&error) => {
+                    Err(error) if error.may_be_written() => {
                         self.open_questions.push(change.clone());
                         // As long as everything fails, nobody can know; afterwards the store knows.
                         if !self.disk.is_frozen() {
@@ -353,14 +348,15 @@ fn a_full_disk_is_named_and_works_again_when_there_is_space() {
                 store.write(Write::new().rows(ids[0], samples(5000, noise.clone()))).await.unwrap_err();
             let text = in_full(&error);
             assert!(text.contains("faulty:/segments/") && text.contains(".parquet"), "{text}");
-            assert!(!is_open(&error), "{error:?}");
+            assert!(!error.may_be_written(), "{error:?}");
             assert_eq!(read_now(&store, ids[0]).await.unwrap(), before);
         }
         // A small write needs space for the file HEAD alone. It is in the database, and says that a crash may undo it.
         disk.set_space(Some(0));
         let error = store.write(Write::new().rows(ids[0], samples(1500, vec![2.0]))).await.unwrap_err();
         assert!(
-            matches!(error, StoreError::NotAcknowledged { .. }) && in_full(&error).contains("faulty:/HEAD")
+            matches!(error.root(), StoreError::NotAcknowledged { .. })
+                && in_full(&error).contains("faulty:/HEAD")
         );
         disk.set_space(None);
         store.write(Write::new().rows(ids[0], samples(5000, noise))).await.unwrap();

@@ -10,12 +10,12 @@ use sheaf_model::Tick;
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CheckOptions, CompactOptions, SeriesId, SeriesSpec, Settings, Snapshot, Store, StoreError, Watch,
+    CheckOptions, CompactOptions, SeriesId, SeriesSpec, Settings, Snapshot, Store, StoreError, Watch, in_full,
 };
 
 use super::world::{
-    Change, Model, Series, change, check_with, compare, difference, in_full, open, read, run, segment_files,
-    settings, specs, ticks, window,
+    Change, Model, Series, change, check_with, compare, difference, large_change, open, read, run,
+    segment_files, settings, specs, ticks, window,
 };
 
 #[derive(Clone, Debug)]
@@ -39,11 +39,11 @@ enum Step {
     Reopen,
 }
 
-fn step() -> impl Strategy<Value = (Step, usize)> {
+fn step(change: impl Strategy<Value = Change>) -> impl Strategy<Value = (Step, usize)> {
     let key = prop_oneof![4 => Just(None), 1 => (0_u8..3).prop_map(Some)];
     let series = specs().len();
     let step = prop_oneof![
-        12 => (change(series), key).prop_map(|(change, key)| Step::Write { change, key }),
+        12 => (change, key).prop_map(|(change, key)| Step::Write { change, key }),
         1 => Just(Step::Repeat),
         5 => any::<bool>().prop_map(|all| Step::Compact { all }),
         1 => Just(Step::Remember),
@@ -261,18 +261,37 @@ impl World {
     }
 }
 
+fn answers_as_a_map_does(steps: Vec<(Step, usize)>) -> Result<(), TestCaseError> {
+    let result = run(async {
+        let mut world = World::new().await;
+        for (at, (step, process)) in steps.into_iter().enumerate() {
+            world.take(step, process).await.map_err(|text| format!("step {at}: {text}"))?;
+        }
+        world.finish().await
+    });
+    result.map_err(TestCaseError::fail)
+}
+
+fn steps(change: impl Strategy<Value = Change>, most: usize) -> impl Strategy<Value = Vec<(Step, usize)>> {
+    proptest::collection::vec(step(change), 1..most)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_store_answers_as_a_map_does(steps in proptest::collection::vec(step(), 1..16)) {
-        let result = run(async {
-            let mut world = World::new().await;
-            for (at, (step, process)) in steps.into_iter().enumerate() {
-                world.take(step, process).await.map_err(|text| format!("step {at}: {text}"))?;
-            }
-            world.finish().await
-        });
-        result.map_err(TestCaseError::fail)?;
+    fn a_store_answers_as_a_map_does(steps in steps(change(specs().len()), 16)) {
+        answers_as_a_map_does(steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_store_with_many_rows_answers_as_a_map_does(
+        steps in steps(prop_oneof![change(specs().len()), large_change(specs().len())], 8)
+    ) {
+        answers_as_a_map_does(steps)?;
     }
 }

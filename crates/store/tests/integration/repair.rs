@@ -6,13 +6,13 @@ use sheaf_model::{DataType, Samples, Tick, Values};
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CheckOptions, CheckReport, Finding, SeriesId, SeriesSpec, Settings, Store, StoreError, Write,
+    CheckOptions, CheckReport, Finding, SeriesId, SeriesSpec, Settings, Store, StoreError, Write, in_full,
 };
 
 use super::damage::filled;
 use super::world::{
-    base, check_with, compact_all, difference, in_full, new_store, open, read_now, regular, run,
-    segment_files, settings,
+    base, check_with, compact_all, difference, new_store, open, read_now, regular, run, segment_files,
+    settings,
 };
 
 const REPAIR: CheckOptions = CheckOptions { repair: true, accept_loss: false };

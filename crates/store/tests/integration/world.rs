@@ -10,7 +10,7 @@ use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
     CheckOptions, CheckReport, Codec, CompactOptions, Compacted, Layout, MergePolicy, Rows, Scan, SeriesId,
-    SeriesSpec, Settings, Snapshot, Starts, Store, StoreError, Watch, Write, check,
+    SeriesSpec, Settings, Snapshot, Starts, Store, StoreError, Watch, Write, check, in_full,
 };
 
 /// What is stored at a start. Values are compared bit by bit.
@@ -123,17 +123,6 @@ pub(super) async fn check_with(
     check(Arc::new(disk.clone()), Arc::new(manifest.clone()), settings, options, &Watch::default()).await
 }
 
-/// An error with its causes.
-pub(super) fn in_full(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 // --- Writes ---
 
 /// Rows of one series in a write.
@@ -153,6 +142,8 @@ pub(super) struct Part {
 pub(super) enum Shape {
     /// One after the other.
     Run { len: usize },
+    /// In every so manyth slot.
+    Every { len: usize, slots: i64 },
     /// With so many slots from one to the next, given in reverse if that is wanted.
     Scattered { steps: Vec<i64>, reversed: bool },
 }
@@ -203,6 +194,7 @@ impl Part {
     fn slots(&self) -> Vec<i64> {
         match &self.shape {
             Shape::Run { len } => (0..*len as i64).map(|slot| self.slot + slot).collect(),
+            Shape::Every { len, slots } => (0..*len as i64).map(|row| self.slot + row * slots).collect(),
             Shape::Scattered { steps, .. } => {
                 let steps = steps.iter().scan(self.slot, |slot, step| {
                     *slot += step;
@@ -353,9 +345,18 @@ fn shape() -> impl Strategy<Value = Shape> {
     ]
 }
 
-fn part(series: usize) -> impl Strategy<Value = Part> {
+/// Around the sizes of pages, of listed pieces and of the chunks of a scan, and larger.
+fn large_shape() -> impl Strategy<Value = Shape> {
+    let len = || prop_oneof![65_000_usize..66_000, 130_000_usize..132_000, 20_000_usize..200_000];
+    prop_oneof![
+        3 => len().prop_map(|len| Shape::Run { len }),
+        1 => (len(), 2_i64..5).prop_map(|(len, slots)| Shape::Every { len, slots }),
+    ]
+}
+
+fn part(series: usize, shape: impl Strategy<Value = Shape>) -> impl Strategy<Value = Part> {
     let missing_percent = prop_oneof![Just(0), Just(0), Just(5), Just(50), Just(99)];
-    (0..series, slot(), shape(), any::<u8>(), missing_percent).prop_map(
+    (0..series, slot(), shape, any::<u8>(), missing_percent).prop_map(
         |(series, slot, shape, seed, missing_percent)| Part { series, slot, shape, seed, missing_percent },
     )
 }
@@ -373,8 +374,8 @@ fn deletion(series: usize) -> impl Strategy<Value = Deletion> {
 /// Any write of some of so many series.
 pub(super) fn change(series: usize) -> impl Strategy<Value = Change> {
     let parts = prop_oneof![
-        6 => proptest::collection::vec(part(series), 1..2),
-        3 => proptest::collection::vec(part(series), 1..4),
+        6 => proptest::collection::vec(part(series, shape()), 1..2),
+        3 => proptest::collection::vec(part(series, shape()), 1..4),
         2 => Just(Vec::new()),
     ];
     let deletions = prop_oneof![
@@ -382,6 +383,11 @@ pub(super) fn change(series: usize) -> impl Strategy<Value = Change> {
         2 => proptest::collection::vec(deletion(series), 1..3),
     ];
     (parts, deletions).prop_map(|(parts, deletions)| Change { parts, deletions })
+}
+
+/// A write of very many rows of one of so many series.
+pub(super) fn large_change(series: usize) -> impl Strategy<Value = Change> {
+    part(series, large_shape()).prop_map(|part| Change { parts: vec![part], deletions: Vec::new() })
 }
 
 /// A range to look at.

@@ -330,6 +330,34 @@ fn chunks_of_a_long_series_are_bounded_and_leave_out_long_gaps() {
 }
 
 #[test]
+fn chunks_of_irregular_rows_are_bounded_however_many_writes_overlap() {
+    run(async {
+        let (_, _, store, ids) = new_store(&[irregular("/traces/bill", DataType::Float64)], settings()).await;
+        // Each write has every fifth row of all time.
+        let per_write = 60_000;
+        for write in 0..5_i64 {
+            let starts: Vec<i64> = (0..per_write).map(|row| base() + (row * 5 + write) * SECOND).collect();
+            let values: Vec<f64> = (0..per_write).map(|row| (row * 5 + write) as f64).collect();
+            store.write(Write::new().rows(ids[0], listed(&starts, values))).await.unwrap();
+        }
+        let scan = store.scan(ids[0], None).await.unwrap();
+        let chunks: Vec<Rows> =
+            tokio::task::spawn_blocking(|| scan.map(|rows| rows.unwrap()).collect()).await.unwrap();
+        let lens: Vec<usize> = chunks.iter().map(Rows::len).collect();
+        assert!(lens.iter().all(|&len| len <= 131_072), "{lens:?}");
+        let mut expected = 0;
+        for rows in chunks {
+            for row in 0..rows.len() {
+                assert_eq!(rows.start_ticks(row), base() + expected * SECOND);
+                assert_eq!(rows.values().get(row), Some(expected as f64));
+                expected += 1;
+            }
+        }
+        assert_eq!(expected, 5 * per_write);
+    });
+}
+
+#[test]
 fn series_are_made_once_and_found_again() {
     run(async {
         let (disk, manifest, store, ids) = new_store(&[spec()], settings()).await;
