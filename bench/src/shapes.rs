@@ -19,7 +19,14 @@ type Named<T> = (&'static str, fn(usize) -> T);
 
 /// All shapes, each made when it is asked for, of about `len` values.
 pub fn shapes(len: usize) -> impl Iterator<Item = Shape> {
-    let dense: [Named<Values>; 8] = [
+    let dense: [Named<Values>; 9] = [
+        ("a walk of three decimals", |len| {
+            let mut thousandths = 20_000_i64;
+            Values::F64(random(len, |bits| {
+                thousandths += (bits % 101) as i64 - 50;
+                thousandths as f64 / 1_000.0
+            }))
+        }),
         ("random mantissas", |len| Values::F64(random(len, |bits| f64::from_bits(0x3ff << 52 | bits >> 12)))),
         ("the channel as f32", |len| {
             Values::F32(Channel::new(len).values.into_iter().map(|x| x as f32).collect())

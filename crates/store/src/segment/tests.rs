@@ -4,7 +4,6 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use parquet::basic::{Compression, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{DoubleType, FloatType, Int32Type, Int64Type};
@@ -785,7 +784,7 @@ fn shapes(len: usize) -> Vec<(&'static str, f64, Rows)> {
 /// Never more than 5 % larger than zstd Parquet, and half of it or less for decimal fractions.
 #[test]
 fn files_are_small() {
-    let len = std::env::var("SEGMENT_ROWS").map_or(150_000, |rows| rows.parse().unwrap());
+    let len = 150_000;
     for (name, allowed, rows) in shapes(len) {
         let (zstd, zstd_values) = zstd_parquet(&rows);
         let sizes = [Codec::Alp, Codec::Portable].map(|codec| {
@@ -807,75 +806,5 @@ fn files_are_small() {
         // headers and pages.
         let values = 1.1 * zstd_values as f64 + 3000.0 + 0.01 * len as f64;
         assert!(sizes.iter().all(|bytes| *bytes <= values), "{name}: {sizes:?}, zstd {zstd_values}");
-    }
-}
-
-#[test]
-#[ignore = "measures speed: cargo test --release segment::tests::speed -- --ignored --nocapture"]
-fn speed() {
-    let folder =
-        tempfile::tempdir_in(std::env::var("SEGMENT_FOLDER").unwrap_or_else(|_| "/tmp".to_owned())).unwrap();
-    let disk = LocalDisk::new(folder.path()).unwrap();
-    let len: usize = std::env::var("SEGMENT_ROWS").map_or(86_400_000, |rows| rows.parse().unwrap());
-    let part = sine3(8_640_000, 1);
-    let mut values: Vec<f64> = (0..len).map(|index| part[index % part.len()]).collect();
-    // A channel misses a few samples, which is some in nearly every page.
-    let one_of: Option<u64> = std::env::var("SEGMENT_MISSING_ONE_OF").ok().map(|one| one.parse().unwrap());
-    if let Some(one_of) = one_of {
-        let mut random = Random(5);
-        values
-            .iter_mut()
-            .filter(|_| random.next().is_multiple_of(one_of))
-            .for_each(|value| *value = f64::NAN);
-    }
-    let rows = grid(Values::F64(values));
-    for round in 0..3 {
-        let name = format!("{round}.parquet");
-        let begin = Instant::now();
-        let mut writer = SegmentWriter::new(&disk, &name, DataType::Float64, false, Codec::Alp).unwrap();
-        writer.push(7, Numbering::TICKS, &rows, 0..rows.len()).unwrap();
-        let pushed = begin.elapsed().as_secs_f64();
-        let facts = writer.finish().unwrap();
-        let took = begin.elapsed().as_secs_f64();
-        println!(
-            "write {len}: {took:.3} s (pushed {pushed:.3}), {:.1} M/s, {} bytes",
-            len as f64 / took / 1e6,
-            facts.bytes
-        );
-        let begin = Instant::now();
-        let reader = SegmentReader::open(&disk, &name, &facts).unwrap();
-        println!("open {:.1} ms", begin.elapsed().as_secs_f64() * 1e3);
-        for _ in 0..2 {
-            let begin = Instant::now();
-            let read =
-                reader.read(0..facts.rows, StartsOf::Grid { first_ticks: 0, step_ticks: STEP }).unwrap();
-            let took = begin.elapsed().as_secs_f64();
-            println!("read {len} at once: {took:.3} s, {:.1} M/s", len as f64 / took / 1e6);
-            assert!(one_of.is_some() || read.values() == rows.values());
-            let begin = Instant::now();
-            let mut at = 0;
-            while at < facts.rows {
-                let end = facts.rows.min(at + (1 << 20));
-                reader.read(at..end, StartsOf::Grid { first_ticks: 0, step_ticks: STEP }).unwrap();
-                at = end;
-            }
-            let took = begin.elapsed().as_secs_f64();
-            println!("read {len} by Mi: {took:.3} s, {:.1} M/s", len as f64 / took / 1e6);
-        }
-        let mut took: Vec<f64> = (0..15)
-            .map(|_| {
-                let begin = Instant::now();
-                reader
-                    .read(1_000_000..1_360_000, StartsOf::Grid { first_ticks: 0, step_ticks: STEP })
-                    .unwrap();
-                begin.elapsed().as_secs_f64() * 1e3
-            })
-            .collect();
-        let first = took[0];
-        took.sort_by(f64::total_cmp);
-        println!("read 360 000: first {first:.2} ms, median {:.2} ms", took[7]);
-        let begin = Instant::now();
-        reader.verify().unwrap();
-        println!("verify {:.3} s", begin.elapsed().as_secs_f64());
     }
 }
