@@ -312,9 +312,13 @@ async fn open_sqlite(
     if file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
         let readers: DatabaseConnection =
             sqlite_pool(READERS).connect_with(reading.clone()).await.map_err(failed)?.into();
-        check_schema(&readers).await?;
-        let standing = migration::standing(&readers).await?;
-        if standing == Standing::Current && has_log(&readers).await? {
+        // One transaction is one connection: others would be made while it is on its way back to the pool.
+        let look = readers.begin().await?;
+        check_schema(&look).await?;
+        let standing = migration::standing(&look).await?;
+        let is_ready = standing == Standing::Current && has_log(&look).await?;
+        look.rollback().await?;
+        if is_ready {
             let writer = sqlite_pool(1).connect_lazy_with(writing.clone()).into();
             return Ok((writer, readers, standing));
         }
@@ -329,14 +333,14 @@ async fn open_sqlite(
 }
 
 /// Whether the file has a log of its own (WAL), and so needs no change before it is written to.
-async fn has_log(connection: &DatabaseConnection) -> Result<bool, DbErr> {
+async fn has_log(connection: &impl ConnectionTrait) -> Result<bool, DbErr> {
     let mode = Statement::from_string(DbBackend::Sqlite, "PRAGMA journal_mode");
     let row = connection.query_one_raw(mode).await?;
     Ok(row.map(|row| row.try_get_by_index::<String>(0)).transpose()?.as_deref() == Some("wal"))
 }
 
 /// The driver takes the names and types in SQLite's schema for UTF-8 and panics where they are not; ours are ASCII.
-async fn check_schema(connection: &DatabaseConnection) -> Result<(), DbErr> {
+async fn check_schema(connection: &impl ConnectionTrait) -> Result<(), DbErr> {
     let sql = "SELECT hex(coalesce(name, '')), hex(coalesce(sql, '')) FROM sqlite_schema";
     let rows = connection.query_all_raw(Statement::from_string(DbBackend::Sqlite, sql)).await?;
     for row in rows {

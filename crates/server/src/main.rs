@@ -8,6 +8,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use sheaf_store::in_full;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Gather many metered series into few numbers.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage.
