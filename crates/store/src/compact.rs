@@ -16,7 +16,7 @@ use crate::changes::{MOST_CHANGES, coalesce};
 use crate::collect::{Collected, collect};
 use crate::error::{StoreError, in_full};
 use crate::lease::Lease;
-use crate::manifest::PieceKind;
+use crate::manifest::{PieceKey, PieceKind};
 use crate::merge_policy::SegmentInfo;
 use crate::plan::plan;
 use crate::publish::{Committed, Draft, NewFile, Place, Publication, millis, now_ms};
@@ -411,6 +411,8 @@ fn restricted(view: &SeriesView, group: &[usize]) -> SeriesView {
     SeriesView { id: view.id, spec: view.spec.clone(), version: view.version, pieces }
 }
 
+/// Publishes what was merged, but for series of which an input is gone: somebody deleted or overwrote it meanwhile. What was
+/// written of those is garbage, and the next round merges what is left of them.
 async fn publish(
     inner: &Inner,
     jobs: &[Job],
@@ -424,11 +426,23 @@ async fn publish(
         return Err(StoreError::Conflict);
     }
     publication.load_states(segments).await?;
+    let present = present_pieces(&mut publication, jobs).await?;
+    let is_there = |view: &SeriesView, at: usize| {
+        present.get(&view.id).is_none_or(|keys| keys.contains(&view.pieces[at].key))
+    };
+    let lost: BTreeSet<SeriesId> = jobs
+        .iter()
+        .filter(|job| job.groups.iter().flatten().any(|&at| !is_there(&job.view, at)))
+        .map(|job| job.view.id)
+        .collect();
+    if lost.len() == jobs.len() {
+        return Err(StoreError::Conflict);
+    }
     if let Some(file) = publication.add_files(files).await? {
         let lease_s = inner.settings.writer_lease.as_secs();
         return Err(StoreError::WriterTooSlow { file: inner.disk.describe(&file), lease_s });
     }
-    for job in jobs {
+    for job in jobs.iter().filter(|job| !lost.contains(&job.view.id)) {
         let view = &job.view;
         let inputs: BTreeSet<usize> = job.groups.iter().flatten().copied().collect();
         let unchanged = publication.version(view.id) == Some(view.version);
@@ -437,7 +451,7 @@ async fn publish(
             let goes = inputs.contains(&at)
                 || piece.kind == PieceKind::Change
                 || (unchanged && piece.kind == PieceKind::Tombstone && hides_nothing(view, &inputs, piece));
-            if !goes {
+            if !goes || !is_there(view, at) {
                 continue;
             }
             if piece.is_change() {
@@ -453,9 +467,26 @@ async fn publish(
         }
     }
     for (draft, commit) in drafts {
-        publication.add(draft, commit);
+        if !lost.contains(&draft.series) {
+            publication.add(draft, commit);
+        }
     }
     publication.finish(inner).await
+}
+
+/// The pieces that are still there of those series that have changed since they were merged.
+async fn present_pieces(
+    publication: &mut Publication,
+    jobs: &[Job],
+) -> Result<BTreeMap<SeriesId, BTreeSet<PieceKey>>, StoreError> {
+    let has_changed = |job: &&Job| publication.version(job.view.id) != Some(job.view.version);
+    let changed: Vec<i64> = jobs.iter().filter(has_changed).map(|job| job.view.id.0).collect();
+    let mut present: BTreeMap<SeriesId, BTreeSet<PieceKey>> =
+        changed.iter().map(|&id| (SeriesId(id), BTreeSet::new())).collect();
+    for piece in publication.tx().pieces(&changed).await? {
+        present.entry(SeriesId(piece.row.series)).or_default().insert(piece.row.piece_key());
+    }
+    Ok(present)
 }
 
 /// Whether no piece but the inputs, to which the tombstone was applied, has samples that it hides.

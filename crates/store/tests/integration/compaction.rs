@@ -375,6 +375,51 @@ fn one_process_compacts_at_a_time() {
 }
 
 #[test]
+fn a_merge_goes_on_for_the_series_that_nobody_touched() {
+    run(async {
+        let specs = [one_per_second(), regular("/a/T2/1_s", DataType::Float64, "1_s", 0)];
+        let settings = Settings { segment_most_rows: 1 << 20, ..settings() };
+        let (disk, manifest, store, ids) = new_store(&specs, settings).await;
+        for (spec, &id) in specs.iter().zip(&ids) {
+            for hour in 0..2 {
+                let rows = samples(spec, hour * 3600, vec![1.0; 3600]);
+                store.write(Write::new().rows(id, rows)).await.unwrap();
+            }
+        }
+        // While the rows are merged, somebody deletes some of the first series.
+        let (other, first) = (store.clone(), ids[0]);
+        let is_deleted = std::sync::atomic::AtomicBool::new(false);
+        let at = tokio::runtime::Handle::current();
+        let watch = Watch::new(move |progress| {
+            if progress.what == "merging series"
+                && !is_deleted.swap(true, std::sync::atomic::Ordering::Relaxed)
+            {
+                let (other, (done, result)) = (other.clone(), std::sync::mpsc::channel());
+                at.spawn(async move {
+                    let range = ticks(base() + 100 * SECOND, base() + 200 * SECOND);
+                    let _unheard = done.send(other.delete(first, range).await);
+                });
+                result.recv().unwrap().unwrap();
+            }
+        });
+        let done = store.compact(CompactOptions { all: true }, &watch).await.unwrap();
+        assert_eq!((done.new_segments, done.failures), (1, Vec::new()));
+        let wanted: Vec<(i64, f64)> = (0..7200).map(|slot| (slot, 1.0)).collect();
+        assert_same(&seconds(&store, ids[1]).await, &wanted);
+        let left: Vec<(i64, f64)> =
+            wanted.into_iter().filter(|(slot, _)| !(100..200).contains(slot)).collect();
+        assert_same(&seconds(&store, ids[0]).await, &left);
+        // The second series is one piece; the first one is what the deletion left.
+        let snapshot = store.snapshot(&ids).await.unwrap();
+        assert_eq!(snapshot.explain(ids[1], None).unwrap().len(), 1);
+        let plan = snapshot.explain(ids[0], None).unwrap().join("\n");
+        assert_eq!(plan.matches("segment ").count(), 3, "{plan}");
+        let report = check_with(&disk, &manifest, CheckOptions::default()).await.unwrap();
+        assert_eq!(report.damages(), 0, "{:?}", report.findings);
+    });
+}
+
+#[test]
 fn a_cancelled_compaction_leaves_everything_readable() {
     run(async {
         let spec = one_per_second();
