@@ -4,7 +4,8 @@ use sheaf_kernels::{
     AnyRun, DEFAULT_THRESHOLD, Error as KernelError, Gate, Grid, Sample, SampleRun, StateVec, Validity,
 };
 use sheaf_model::legality::{Illegal, check_base, check_range};
-use sheaf_model::{RepresentationId, Samples, Threshold, TimeRange, Values};
+use sheaf_model::{RepresentationId, Samples, Threshold, Tick, TimeRange, Values};
+use sheaf_store::StoreError;
 
 use crate::statistic;
 
@@ -71,7 +72,7 @@ fn resample(
 }
 
 /// `len` samples from number `first` on, as the kernels take them.
-fn run(samples: &Samples, first: usize, len: usize) -> Result<AnyRun<'_>, ReadError> {
+pub(crate) fn run(samples: &Samples, first: usize, len: usize) -> Result<AnyRun<'_>, ReadError> {
     fn typed<'a, T: Sample>(samples: &'a Samples, values: &'a [T]) -> Result<SampleRun<'a, T>, KernelError> {
         let run = SampleRun::new(values).at(samples.start().ticks(), samples.period().ticks())?;
         match samples.validity() {
@@ -95,7 +96,7 @@ fn run(samples: &Samples, first: usize, len: usize) -> Result<AnyRun<'_>, ReadEr
 }
 
 /// Values that can't be had.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
     /// The request has no answer.
@@ -104,6 +105,18 @@ pub enum ReadError {
     /// The arithmetic has no answer.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// The store can't give the samples.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// A series without slots.
+    #[error("series `{key}` is irregular, so it has no samples at a period: read its rows")]
+    Irregular {
+        /// Its key.
+        key: String,
+    },
+    /// Buckets before the first tick or after the last one.
+    #[error("the range goes beyond the time that can be named, {} to {}", Tick::MIN, Tick::MAX)]
+    BeyondTime,
     /// More values than one read gives.
     #[error(
         "{count} values were asked for; at most {most} are given at once: take a shorter range or a longer period"

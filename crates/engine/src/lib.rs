@@ -15,6 +15,9 @@
 
 mod finalize;
 mod in_memory;
+mod ladder;
+mod stored;
 
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
+pub use stored::{Query, Reading, read_stored};

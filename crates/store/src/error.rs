@@ -43,6 +43,14 @@ pub enum StoreError {
         /// What is wrong, and what would be right.
         problem: InvalidRows,
     },
+    /// Slots of a series were asked for where there are none.
+    #[error("{range} does not consist of whole slots of series `{key}`")]
+    NoSlots {
+        /// The key of the series.
+        key: String,
+        /// What was asked for.
+        range: TimeRange,
+    },
     /// The idempotency key belongs to another write.
     #[error("the idempotency key `{key}` was used for a write with other contents, commit {commit}")]
     KeyReused {
@@ -246,6 +254,7 @@ impl StoreError {
                 | StoreError::SeriesDiffers { .. }
                 | StoreError::InvalidSeries { .. }
                 | StoreError::InvalidRows { .. }
+                | StoreError::NoSlots { .. }
                 | StoreError::KeyReused { .. }
                 | StoreError::InvalidKey { .. }
         )

@@ -7,6 +7,8 @@
 use std::mem;
 use std::ops::Range;
 
+use sheaf_model::DataType;
+
 use crate::rows::{Rows, Starts, bit, clear_bit, set_bit, with_both, zeros};
 use crate::series::{Layout, SeriesSpec};
 
@@ -281,8 +283,7 @@ pub(crate) fn sorted(rows: &Rows) -> Result<Option<Rows>, i64> {
 }
 
 /// A grid without a single value, to fill a gap.
-pub(crate) fn missing_grid(like: &Rows, first_ticks: i64, step_ticks: i64, len: usize) -> Rows {
-    let data_type = like.values.data_type();
+pub(crate) fn missing_grid(data_type: DataType, first_ticks: i64, step_ticks: i64, len: usize) -> Rows {
     let validity = (!data_type.is_float()).then(|| vec![0; len.div_ceil(64)]);
     Rows {
         starts: Starts::Grid { first_ticks, step_ticks },

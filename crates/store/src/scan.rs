@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use sheaf_model::{Tick, TimeRange, Values};
+use sheaf_model::{Samples, Tick, TimeRange, Values};
 
 use crate::error::StoreError;
 use crate::manifest::PieceKind;
-use crate::plan::{How, Step};
+use crate::plan::{How, Step, to_slots};
 use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, zeros};
-use crate::runs::{LONGEST_GAP, append_row};
+use crate::runs::{LONGEST_GAP, append_row, missing_grid};
 use crate::segment::StartsOf;
 use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesView};
@@ -37,6 +37,56 @@ pub struct Scan {
 impl Scan {
     pub(crate) fn new(view: Arc<SeriesView>, segments: Arc<SegmentsOf>, steps: Vec<Step>) -> Scan {
         Scan { view, segments, steps: steps.into_iter(), current: None, whole: HashMap::new() }
+    }
+
+    /// The part of the scan that starts in `range`: over the same state, from the same segments.
+    pub fn within(&self, range: TimeRange) -> Scan {
+        let clipped = |step: &Step| {
+            let range = to_slots(range, self.view.spec.layout)?.intersection(step.range)?;
+            Some(Step { range, how: step.how.clone() })
+        };
+        let first = self.steps.as_slice().partition_point(|step| step.range.end() <= range.begin());
+        let left = self.steps.as_slice()[first..].iter().take_while(|step| step.range.begin() < range.end());
+        let steps = self.current.iter().chain(left).filter_map(clipped).collect();
+        Scan::new(self.view.clone(), self.segments.clone(), steps)
+    }
+
+    /// What the scan yields in `range`, as one run of slots of a regular series; those where nothing is known are missing.
+    /// A phase is left out: a row belongs to the slot that it starts in.
+    ///
+    /// # Errors
+    /// The series is irregular, the range does not begin and end with slots, or what the iterator says.
+    pub fn samples(&self, range: TimeRange) -> Result<Samples, StoreError> {
+        let key = || self.view.spec.key.clone();
+        let Layout::Regular { period, phase_ticks } = self.view.spec.layout else {
+            return Err(StoreError::NoSlots { key: key(), range });
+        };
+        let len = range.count(period) as usize;
+        if range.begin().ticks() % period.ticks() != 0 || range.ticks() % period.ticks() != 0 {
+            return Err(StoreError::NoSlots { key: key(), range });
+        }
+        let first_ticks = range.begin().ticks() + phase_ticks;
+        let mut whole: Option<Rows> = None;
+        for rows in self.within(range) {
+            let rows = rows?;
+            let at = ((rows.start_ticks(0) - first_ticks) / period.ticks()) as usize;
+            if at == 0 && rows.len() == len {
+                whole = Some(rows);
+                break;
+            }
+            let whole = whole.get_or_insert_with(|| {
+                missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len)
+            });
+            put_grid(whole, at, &rows);
+        }
+        let whole =
+            whole.unwrap_or_else(|| missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len));
+        let samples = Samples::new(range.begin(), period, whole.values);
+        let samples = match (samples, whole.validity) {
+            (Ok(samples), Some(words)) => samples.with_validity(words),
+            (samples, _) => samples,
+        };
+        samples.map_err(|error| StoreError::Task(error.to_string()))
     }
 
     fn chunk(&mut self, step: &Step) -> Result<Rows, StoreError> {
@@ -295,6 +345,17 @@ impl Scan {
             }
         }
         Ok(listed)
+    }
+}
+
+/// Copies a grid into one of the same type and step, from row `at` on.
+fn put_grid(to: &mut Rows, at: usize, from: &Rows) {
+    let rows = from.len();
+    with_both!(&mut to.values, &from.values, (to, from) => to[at..at + rows].copy_from_slice(from));
+    if let Some(words) = &mut to.validity {
+        for row in (0..rows).filter(|&row| from.is_valid(row)) {
+            set_bit(words, at + row);
+        }
     }
 }
 

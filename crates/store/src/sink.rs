@@ -181,7 +181,7 @@ impl RunSink for FileSink {
         });
         let Some((_, writer)) = &mut self.writer else { return Ok(()) };
         if let (Some(gap), Some(last)) = (goes_on, self.drafts.last_mut()) {
-            let filler = missing_grid(rows, last.end_ticks, step_ticks, gap);
+            let filler = missing_grid(rows.values.data_type(), last.end_ticks, step_ticks, gap);
             writer.push(series.0, numbering, &filler, 0..gap).map_err(StoreError::SegmentWrite)?;
             last.rows += (gap + len) as u64;
             last.missing += (gap + missing) as u64;

@@ -1,0 +1,101 @@
+//! Between samples and wanted buckets: at which period samples are folded, and how buckets are shared out.
+//!
+//! Sums of floating-point numbers depend on the order of adding in their last bits. So that a value is the same however it
+//! comes about, from one thread or many, from samples or from states that were kept, the order follows from the two periods
+//! alone: samples fold into buckets of a *fold period*, and these merge into the wanted ones, first to last, in parts of a
+//! fixed size where a bucket has very many.
+
+use sheaf_model::{SamplePeriod, Tick};
+
+/// Slots of a job at most: what a thread reads and folds at a time. A few pages of a segment, 2 MiB of doubles.
+pub(crate) const JOB_SLOTS: u64 = 1 << 18;
+
+/// The fewest samples of a bucket at the fold period. A state has at most 56 bytes and then stands for 16 KiB; smaller
+/// buckets would also take longer to fold.
+const FEWEST_SAMPLES: i64 = 2000;
+
+/// The periods that samples fold at, where one of them fits. Coarser kinds of the same family are made of the same
+/// states: 10 minutes, hours and weeks of 100 Hz all of minutes.
+const RUNGS: [i64; 11] = [
+    Tick::PER_SECOND / 1000,
+    Tick::PER_SECOND / 100,
+    Tick::PER_SECOND / 10,
+    Tick::PER_SECOND,
+    10 * Tick::PER_SECOND,
+    30 * Tick::PER_SECOND,
+    60 * Tick::PER_SECOND,
+    600 * Tick::PER_SECOND,
+    3600 * Tick::PER_SECOND,
+    6 * 3600 * Tick::PER_SECOND,
+    86_400 * Tick::PER_SECOND,
+];
+
+/// How samples become wanted buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ladder {
+    /// Samples of a bucket at the fold period.
+    pub(crate) per_fold: u64,
+    /// Buckets at the fold period in a wanted one.
+    pub(crate) folds: u64,
+}
+
+impl Ladder {
+    /// From samples at `base` to buckets of `wanted`, which is a multiple of it.
+    pub(crate) fn new(base: SamplePeriod, wanted: SamplePeriod) -> Ladder {
+        let (base, wanted) = (base.ticks(), wanted.ticks());
+        let fits = |rung: &i64| {
+            rung % base == 0
+                && wanted % rung == 0
+                && (FEWEST_SAMPLES..=JOB_SLOTS as i64).contains(&(rung / base))
+        };
+        let fold = RUNGS.into_iter().find(fits).unwrap_or(wanted);
+        Ladder { per_fold: (fold / base).unsigned_abs(), folds: (wanted / fold).unsigned_abs() }
+    }
+
+    /// Samples of a wanted bucket.
+    pub(crate) fn per_bucket(self) -> u64 {
+        self.per_fold * self.folds
+    }
+
+    /// Samples of the parts that a wanted bucket is merged from: whole fold buckets, or a piece of one that is too large
+    /// for a job.
+    pub(crate) fn per_part(self) -> u64 {
+        if self.per_fold > JOB_SLOTS { JOB_SLOTS } else { JOB_SLOTS / self.per_fold * self.per_fold }
+    }
+
+    /// Wanted buckets in a job; 0 where one of them takes several.
+    pub(crate) fn buckets_per_job(self) -> u64 {
+        JOB_SLOTS / self.per_bucket()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ladder(base: &str, wanted: &str) -> (u64, u64) {
+        let ladder = Ladder::new(base.parse().unwrap(), wanted.parse().unwrap());
+        assert!(ladder.per_bucket() * ladder.buckets_per_job() <= JOB_SLOTS);
+        assert!(ladder.per_part() <= JOB_SLOTS);
+        (ladder.per_fold, ladder.folds)
+    }
+
+    #[test]
+    fn long_periods_share_the_states_of_short_ones() {
+        assert_eq!(ladder("10_ms", "10_min"), (3000, 20));
+        assert_eq!(ladder("10_ms", "1_h"), (3000, 120));
+        assert_eq!(ladder("10_ms", "7_d"), (3000, 20_160));
+        assert_eq!(ladder("1_s", "1_h"), (3600, 1));
+        assert_eq!(ladder("1_s", "2_h"), (3600, 2));
+        assert_eq!(ladder("1_h", "1_d"), (24, 1));
+    }
+
+    #[test]
+    fn what_fits_nowhere_is_folded_as_it_is() {
+        assert_eq!(ladder("10_ms", "10_s"), (1000, 1));
+        assert_eq!(ladder("1_ms", "7777_ms"), (7777, 1));
+        // A prime number of seconds, more than a job takes.
+        assert_eq!(ladder("1_s", "1000003_s"), (1_000_003, 1));
+        assert_eq!(Ladder::new("1_s".parse().unwrap(), "1000003_s".parse().unwrap()).per_part(), JOB_SLOTS);
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine seen from outside: one binary, one module per promise.
+
+#[cfg(test)]
+mod integration {
+    mod stored;
+}
