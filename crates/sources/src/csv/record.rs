@@ -1,7 +1,7 @@
 //! Cuts text into records and fields: delimiters, quotes, line ends, comments. Knows the line of each record.
 //!
 //! A record ends at `\n`, `\r\n` or `\r`, which may be mixed. A field that begins with `"` ends at the next one that
-//! is not doubled, and may contain delimiters and line ends. Elsewhere a quote is a character like any other. Lines
+//! is not doubled, and may contain delimiters and line ends; blanks around it don't count. Elsewhere a quote is a character like any other. Lines
 //! that are blank or begin with the prefix of comments are no records.
 
 use std::io::{self, Read};
@@ -172,7 +172,14 @@ impl Records {
             let problem = RowProblem::TooLong { most: LONGEST_RECORD };
             return Err(RecordError::Record { line: self.line, problem });
         }
-        self.fill().map_err(RecordError::Io)
+        // Twice as much each time, so that a long record is not searched over and over.
+        let wanted = 2 * (self.end - self.next);
+        loop {
+            self.fill().map_err(RecordError::Io)?;
+            if self.at_end || self.end - self.next >= wanted {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads at least a byte, or reaches the end.
@@ -182,7 +189,6 @@ impl Records {
             self.end -= self.next;
             self.next = 0;
         }
-        // Twice the size each time, so that a long record is not searched over and over.
         if self.buffer.len() - self.end < BLOCK / 2 {
             self.buffer.resize((self.buffer.len() * 2).max(BLOCK), 0);
         }
@@ -296,14 +302,15 @@ impl Records {
         let mut line_ends = 0;
         let found = loop {
             // At the beginning of a field.
-            if at == self.end && !self.at_end {
+            if at + self.blanks(at) == self.end && !self.at_end {
                 break Found::More;
             }
+            at += self.blanks(at);
             let begin = at;
             let quoted = self.buffer[..self.end].get(at) == Some(&b'"');
             let (field_end, text_end) = if quoted {
                 match self.quoted_end(begin + 1, &mut line_ends)? {
-                    Some(quote) => (quote + 1, quote),
+                    Some(quote) => (quote + 1 + self.blanks(quote + 1), quote),
                     None => break Found::More,
                 }
             } else {
@@ -341,6 +348,11 @@ impl Records {
             }
         }
         Ok(found)
+    }
+
+    /// How many blanks there are from `at` on.
+    fn blanks(&self, at: usize) -> usize {
+        self.buffer[at..self.end].iter().take_while(|&&byte| byte == b' ' && byte != self.delimiter).count()
     }
 
     /// Where the line after `at` begins; `None` if that was not read yet.
@@ -461,6 +473,7 @@ mod tests {
             split("\"a,\"\"1\"\"\",\"x\ny\r\nz\"\n1,2\r\n\"\",3"),
             Ok(vec![row(1, &["a,\"1\"", "x\ny\r\nz"]), row(4, &["1", "2"]), row(5, &["", "3"])])
         );
+        assert_eq!(split("a, \"b,c\" ,d\n"), Ok(vec![row(1, &["a", "b,c", "d"])]));
         // Not at the beginning of a field: a character like any other.
         assert_eq!(split("5\" pipe,1\n"), Ok(vec![row(1, &["5\" pipe", "1"])]));
         assert_eq!(split("a,\"b\""), Ok(vec![row(1, &["a", "b"])]));

@@ -415,7 +415,10 @@ pub(crate) fn day_or_month(text: &[u8]) -> Option<(String, String)> {
         _ => return None,
     };
     let rest = &text[year_at + year..];
-    let clock = rest.trim_ascii_start();
+    let clock = match rest {
+        [b'T', clock @ ..] => clock,
+        _ => rest.trim_ascii_start(),
+    };
     let colons = clock.iter().filter(|&&byte| byte == b':').count();
     let half = clock.last().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'm'));
     let fraction = clock.iter().copied().find(|byte| matches!(byte, b'.' | b','));
@@ -604,12 +607,8 @@ mod tests {
             ("01-02-2020T12:00:00,5", "%d-%m-%YT%H:%M:%S,%f"),
             ("1/2/2020 1:30 PM", "%d/%m/%Y %I:%M %p"),
         ] {
-            assert_eq!(
-                formats(text).as_deref(),
-                if text.contains('T') { None } else { Some(format) },
-                "{text}"
-            );
-            assert!(matches!(read("iso", text), Err(TimeProblem::DayOrMonth { .. } | TimeProblem::NotIso)));
+            assert_eq!(formats(text).as_deref(), Some(format), "{text}");
+            assert!(matches!(read("iso", text), Err(TimeProblem::DayOrMonth { .. })));
         }
         assert_eq!(formats("2020-01-02"), None);
         assert_eq!(formats("1.5"), None);
