@@ -112,8 +112,10 @@ pub enum TableProblem {
     },
     /// Lines before the table.
     #[error(
-        "this line has {fields} fields, but the table seems to begin in line {table_line}, with {table_fields}; say \
-         in which line the header is with option `header`"
+        "this line has {}, but the table seems to begin in line {table_line}, with {}; say in which line the header \
+         is with option `header`",
+        Count(*fields),
+        Count(*table_fields)
     )]
     Preamble {
         /// Fields of the first line.
@@ -360,7 +362,7 @@ impl From<RowError> for SourceError {
 #[non_exhaustive]
 pub enum RowProblem {
     /// Too many or too few fields.
-    #[error("there are {found} fields where the table has {wanted}")]
+    #[error("the row has {}, the table {}", Count(*found), Count(*wanted))]
     Fields {
         /// How many there are.
         found: usize,
@@ -377,6 +379,12 @@ pub enum RowProblem {
     #[error("the line is longer than {} MiB", most >> 20)]
     TooLong {
         /// How long it may be, in bytes.
+        most: usize,
+    },
+    /// More fields than can be columns.
+    #[error("the row has more than {most} fields")]
+    TooManyFields {
+        /// How many it may have.
         most: usize,
     },
     /// A row without a time.
@@ -499,6 +507,15 @@ pub enum TimeProblem {
     },
 }
 
+/// `1 field`, `2 fields`.
+struct Count(usize);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} field{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
 /// Input between backticks: control characters escaped, and cut where it is long.
 pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
@@ -538,7 +555,7 @@ mod tests {
              for a missing value"
         );
         let error = RowError { column: None, problem: RowProblem::Fields { found: 1, wanted: 2 }, ..error };
-        assert_eq!(error.to_string(), "a.csv, line 3: there are 1 fields where the table has 2");
+        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields");
     }
 
     #[test]

@@ -9,11 +9,11 @@ use sheaf_model::{SamplePeriod, Tick};
 
 use super::number::parse_number;
 use super::options::{ColumnRef, CsvOptions, Decimal, Header, Layout, TimeFormat};
-use super::record::Records;
+use super::record::{RecordError, Records};
 use super::time::{DateCache, TimeReader, check_format, day_or_month, is_clock, parse_iso};
 use super::title::{decode, read_comment, split_unit};
 use super::zone::Zone;
-use crate::error::{ColumnName, RowError, SourceError, TableProblem, TimeProblem};
+use crate::error::{ColumnName, RowError, RowProblem, SourceError, TableProblem, TimeProblem};
 use crate::table::Metadata;
 
 /// How a table is to be read.
@@ -81,51 +81,16 @@ const NEXUS_TITLES: [(&str, TimeFormat); 4] = [
 ];
 
 /// Names of columns of times; those in front are preferred. Of a column that none of them is, the values decide.
+#[rustfmt::skip]
 const TIME_NAMES: [&str; 24] = [
-    "time",
-    "timestamp",
-    "date_time",
-    "datetime",
-    "start",
-    "begin",
-    "start_time",
-    "interval_start",
-    "period_start",
-    "from",
-    "date",
-    "ts",
-    "dt",
-    "zeit",
-    "zeitstempel",
-    "zeitpunkt",
-    "datum",
-    "datum_zeit",
-    "time_utc",
-    "utc",
-    "unix_time",
-    "unixtime",
-    "epoch",
-    "excel_time",
+    "time", "timestamp", "date_time", "datetime", "start", "begin", "start_time", "interval_start",
+    "period_start", "from", "date", "ts", "dt", "zeit", "zeitstempel", "zeitpunkt", "datum", "datum_zeit",
+    "time_utc", "utc", "unix_time", "unixtime", "epoch", "excel_time",
 ];
+#[rustfmt::skip]
 const SERIES_NAMES: [&str; 18] = [
-    "series",
-    "series_id",
-    "name",
-    "channel",
-    "tag",
-    "variable",
-    "sensor",
-    "sensor_id",
-    "signal",
-    "resource",
-    "meter",
-    "meter_id",
-    "point",
-    "parameter",
-    "metric",
-    "trace",
-    "trace_id",
-    "id",
+    "series", "series_id", "name", "channel", "tag", "variable", "sensor", "sensor_id", "signal", "resource",
+    "meter", "meter_id", "point", "parameter", "metric", "trace", "trace_id", "id",
 ];
 const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
 const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
@@ -138,6 +103,16 @@ fn plain(title: &str) -> String {
 fn rank(title: &str, names: &[&str]) -> Option<usize> {
     let title = plain(title);
     names.iter().position(|name| *name == title)
+}
+
+/// The first records.
+struct Sample {
+    rows: Vec<SampleRow>,
+    /// The comment before them.
+    comment: Option<(u64, Vec<u8>)>,
+    /// Records that can't be split, and the first of them.
+    failures: usize,
+    failure: Option<(u64, RowProblem)>,
 }
 
 struct SampleRow {
@@ -247,13 +222,9 @@ impl Detector<'_> {
         }
         let metadata = self.metadata();
         let delimiter = self.delimiter()?;
-        let (mut rows, comment) = self.rows(delimiter, SAMPLE_RECORDS);
+        let Sample { mut rows, comment, failure, .. } = self.sample(delimiter, SAMPLE_RECORDS);
         if rows.is_empty() {
-            let problem = match self.options.header {
-                Header::Line(wanted) if !self.sample.is_empty() => TableProblem::NoHeaderLine { wanted },
-                _ => TableProblem::Empty,
-            };
-            return Err(self.error(None, problem));
+            return Err(self.no_row(failure));
         }
         if let Header::Line(wanted) = self.options.header
             && rows[0].line != wanted
@@ -353,41 +324,68 @@ impl Detector<'_> {
         metadata
     }
 
-    /// The first records, cut at `delimiter`, and the comment before them.
-    fn rows(&self, delimiter: u8, most: usize) -> (Vec<SampleRow>, Option<(u64, Vec<u8>)>) {
+    /// The first records, cut at `delimiter`.
+    fn sample(&self, delimiter: u8, most: usize) -> Sample {
         let prefix = self.options.comments.prefix();
         let mut records = Records::new(Box::new(Cursor::new(self.sample.to_vec())), delimiter, prefix);
-        let mut rows = Vec::new();
-        let mut comment = None;
+        let mut sample = Sample { rows: Vec::new(), comment: None, failures: 0, failure: None };
         if let Header::Line(line) = self.options.header {
             if records.skip_lines(line - 1).is_err() {
-                return (rows, comment);
+                return sample;
             }
             records.set_comment(None);
         }
-        while rows.len() < most {
-            // What is wrong with a record is told when it is read for good.
-            let Ok(Some(line)) = records.advance() else { break };
-            if rows.is_empty() {
-                comment = records.last_comment().map(|(line, text)| (line, text.to_vec()));
+        while sample.rows.len() + sample.failures < most {
+            let line = match records.advance() {
+                Ok(Some(line)) => line,
+                Err(RecordError::Record { line, problem }) => {
+                    // Told when it is read for good, unless it is all there is.
+                    sample.failures += 1;
+                    let is_fatal = problem.is_fatal();
+                    sample.failure.get_or_insert((line, problem));
+                    if is_fatal {
+                        break;
+                    }
+                    continue;
+                }
+                Ok(None) | Err(RecordError::Io(_)) => break,
+            };
+            if sample.rows.is_empty() {
+                sample.comment = records.last_comment().map(|(line, text)| (line, text.to_vec()));
             }
             let mut cells: Vec<SampleCell> = (0..records.len())
                 .map(|index| self.cell(records.field(index), records.is_quoted(index)))
                 .collect();
-            if let (Header::Line(_), true, Some(prefix)) = (self.options.header, rows.is_empty(), prefix) {
+            if let (Header::Line(_), true, Some(prefix)) =
+                (self.options.header, sample.rows.is_empty(), prefix)
+            {
                 // A header line that was named may be a comment.
                 if let Some(rest) = cells[0].text.strip_prefix(prefix) {
                     cells[0] = self.cell(rest.trim_ascii(), false);
                 }
                 records.set_comment(Some(prefix));
             }
-            rows.push(SampleRow { line, cells });
+            sample.rows.push(SampleRow { line, cells });
         }
         // The last record may be cut off.
-        if !self.complete && records.is_exhausted() && rows.len() > 1 {
-            rows.pop();
+        if !self.complete && records.is_exhausted() && sample.rows.len() > 1 {
+            sample.rows.pop();
         }
-        (rows, comment)
+        sample
+    }
+
+    /// There is no row; why not?
+    fn no_row(&self, failure: Option<(u64, RowProblem)>) -> SourceError {
+        match (failure, self.options.header) {
+            (Some((line, problem)), _) => {
+                let input = self.input.to_owned();
+                RowError { input, line, column: None, text: String::new(), problem }.into()
+            }
+            (None, Header::Line(wanted)) if !self.sample.is_empty() => {
+                self.error(None, TableProblem::NoHeaderLine { wanted })
+            }
+            (None, _) => self.error(None, TableProblem::Empty),
+        }
     }
 
     fn cell(&self, text: &[u8], quoted: bool) -> SampleCell {
@@ -416,12 +414,12 @@ impl Detector<'_> {
         // one in every number.
         let mut best: Option<(f64, u8)> = None;
         for delimiter in [b'\t', b';', b'|', b','] {
-            let (rows, _) = self.rows(delimiter, 100);
-            let (fields, count) = mode(&rows);
+            let sample = self.sample(delimiter, 100);
+            let (fields, count) = mode(&sample.rows);
             if fields < 2 {
                 continue;
             }
-            let share = count as f64 / rows.len() as f64;
+            let share = count as f64 / (sample.rows.len() + sample.failures) as f64;
             // A few rows may be ragged; that makes a later candidate no better.
             let share = if share >= 0.9 { 1.0 } else { share };
             if best.is_none_or(|(most, _)| share > most) {
@@ -431,8 +429,8 @@ impl Detector<'_> {
         if let Some((_, delimiter)) = best {
             return Ok(delimiter);
         }
-        let (rows, _) = self.rows(b',', 1);
-        let Some(first) = rows.first() else { return Ok(b',') };
+        let Sample { rows, failure, .. } = self.sample(b',', 1);
+        let Some(first) = rows.first() else { return Err(self.no_row(failure)) };
         let problem = TableProblem::OneColumn { first: RowError::excerpt(&first.cells[0].text) };
         Err(self.error(Some(first.line), problem))
     }
@@ -593,11 +591,11 @@ impl Detector<'_> {
             [] => {}
         }
         // Numbers, or nothing at all: the name decides.
-        let numbers: Vec<usize> = columns
-            .iter()
-            .copied()
-            .filter(|column| census(column).numbers == census(column).filled)
-            .collect();
+        let is_number = |column: &usize| {
+            let census = census(column);
+            census.filled == 0 || census.most(census.numbers)
+        };
+        let numbers: Vec<usize> = columns.iter().copied().filter(is_number).collect();
         if let Some(column) = by_name(&numbers) {
             return Ok(column);
         }
@@ -958,6 +956,8 @@ fn too_coarse(format: &TimeFormat, period: SamplePeriod) -> Result<(), TableProb
 /// The time zone and the reader of times that a plan asks for.
 pub(crate) fn time_reader(plan: &Plan, options: &CsvOptions) -> Result<TimeReader, SourceError> {
     let zone = Zone::new(options.time_zone.as_deref())?;
+    // An export of Nexus says nothing of zones, because all its times are in UTC.
+    let zone = if plan.nexus { Zone::new(None)? } else { zone };
     let begin: Option<Tick> = plan.metadata.begin;
     Ok(TimeReader::new(plan.format.clone(), zone, begin, plan.metadata.period, plan.nexus))
 }
@@ -983,6 +983,7 @@ mod tests {
             ("time\tT\n2020-01-01 00:00\t1\n", b'\t'),
             ("time|T\n2020-01-01|1\n", b'|'),
             ("time,\"a;b\"\n2020-01-01,1\n", b','),
+            ("time,\"a;b\"\n\"2020-01-01\",\"1\"\n", b','),
         ] {
             assert_eq!(plan(text).unwrap().delimiter, delimiter, "{text}");
         }
@@ -991,6 +992,10 @@ mod tests {
             error.starts_with(
                 "test, line 1: `,`, `;`, tab and `|` all leave a single column (`2020-01-01 1.5`)"
             )
+        );
+        assert!(plan("\"time\"x,T\n").unwrap_err().starts_with("test, line 1: text follows a closing quote"));
+        assert!(
+            plan("\"time,T\n2020-01-01,1\n").unwrap_err().starts_with("test, line 1: a quote is opened here")
         );
         let options = CsvOptions { delimiter: Some(' '), ..CsvOptions::default() };
         assert_eq!(plan_with("2020-01-01 1.5\n2020-01-02 1.6\n", options).unwrap().delimiter, b' ');
@@ -1017,7 +1022,7 @@ mod tests {
         );
         let error = plan("Station 5\n\ntime,T\n2020-01-01,1\n2020-01-02,1\n").unwrap_err();
         assert!(
-            error.starts_with("test, line 1: this line has 1 fields, but the table seems to begin in line 3")
+            error.starts_with("test, line 1: this line has 1 field, but the table seems to begin in line 3")
         );
     }
 

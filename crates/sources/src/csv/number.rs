@@ -1,5 +1,7 @@
 //! Numbers from text, correctly rounded.
 
+use std::borrow::Cow;
+
 use crate::error::NumberProblem;
 
 /// A number as it is written: without fraction and exponent it is an integer.
@@ -85,8 +87,10 @@ fn parse_any(text: &[u8], decimal: u8) -> Result<Number, NumberProblem> {
         });
     };
     // All bytes are ASCII by now.
-    let mut plain = String::with_capacity(text.len());
-    plain.extend(text.iter().map(|&byte| if byte == decimal { '.' } else { char::from(byte) }));
+    let mut plain = Cow::Borrowed(std::str::from_utf8(text).map_err(|_| NumberProblem::Form)?);
+    if decimal != b'.' {
+        plain = Cow::Owned(plain.replace(char::from(decimal), "."));
+    }
     if shape == Shape::Integer
         && !(sign == Some(b'-') && digits.iter().all(|&digit| digit == b'0'))
         && let Ok(value) = plain.parse()

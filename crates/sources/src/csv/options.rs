@@ -9,7 +9,6 @@ use crate::error::{Shown, SourceError};
 
 /// How a delimited text is written. What is not said is recognized from its first lines.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct CsvOptions {
     /// The character between fields. Recognized: `,`, `;`, tab and `|`.
     pub delimiter: Option<char>,
@@ -34,7 +33,7 @@ pub struct CsvOptions {
     /// How times are written.
     pub time_format: TimeFormat,
     /// The zone of times without an offset: `UTC` (the default), an offset like `+01:00`, or a name like
-    /// `Europe/Berlin`.
+    /// `Europe/Berlin`. Exports of Nexus are always in UTC.
     pub time_zone: Option<String>,
     /// The words for a missing value, instead of [`CsvOptions::MISSING`]. A field without text is always missing.
     pub missing: Option<Vec<String>>,

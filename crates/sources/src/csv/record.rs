@@ -13,6 +13,9 @@ use crate::error::RowProblem;
 /// The longest record, in bytes.
 pub(crate) const LONGEST_RECORD: usize = 16 << 20;
 
+/// Fields of a record, at most.
+pub(crate) const MOST_FIELDS: usize = 1 << 17;
+
 /// Bytes that are read at once, small enough to stay in cache.
 const BLOCK: usize = 256 << 10;
 
@@ -241,6 +244,10 @@ impl Records {
                     }
                     let mut from = begin;
                     for at in memchr_iter(self.delimiter, &self.buffer[begin..end]) {
+                        if self.fields.len() + 1 == MOST_FIELDS {
+                            let problem = RowProblem::TooManyFields { most: MOST_FIELDS };
+                            return Err(RecordError::Record { line, problem });
+                        }
                         self.fields.push(Field { begin: from, end: begin + at, quoted: false });
                         from = begin + at + 1;
                     }
@@ -300,6 +307,7 @@ impl Records {
         self.fields.clear();
         let mut at = self.next;
         let mut line_ends = 0;
+        let mut too_many = false;
         let found = loop {
             // At the beginning of a field.
             if at + self.blanks(at) == self.end && !self.at_end {
@@ -321,7 +329,11 @@ impl Records {
                     None => break Found::More,
                 }
             };
-            self.fields.push(Field { begin: begin + usize::from(quoted), end: text_end, quoted });
+            if self.fields.len() < MOST_FIELDS {
+                self.fields.push(Field { begin: begin + usize::from(quoted), end: text_end, quoted });
+            } else {
+                too_many = true;
+            }
             at = field_end;
             // Behind a field: a delimiter, or the end of the record.
             if at == self.end {
@@ -340,9 +352,13 @@ impl Records {
                 }
             }
         };
-        if let Found::Quoted { .. } = found {
+        if let Found::Quoted { next } = found {
             // Only now is it certain that no byte will be looked at again.
             self.line += 1 + line_ends;
+            if too_many {
+                self.next = next;
+                return Err(RowProblem::TooManyFields { most: MOST_FIELDS });
+            }
             for index in 0..self.fields.len() {
                 self.undouble(index);
             }
@@ -499,9 +515,29 @@ mod tests {
         let long = io::repeat(b'x').take(1 << 30);
         let error = collect(Records::new(Box::new(Cursor::new("a\n").chain(long)), b',', None)).unwrap_err();
         assert_eq!(error, (2, RowProblem::TooLong { most: LONGEST_RECORD }));
-        let quoted = Cursor::new("a\n\"").chain(io::repeat(b'\n').take(1 << 30));
+        let quoted = Cursor::new("a\n\"")
+            .chain(Cursor::new("x".repeat(1000) + "\n").chain(io::repeat(b'x').take(1 << 30)));
         let error = collect(Records::new(Box::new(quoted), b',', None)).unwrap_err();
         assert_eq!(error, (2, RowProblem::TooLong { most: LONGEST_RECORD }));
+    }
+
+    #[test]
+    fn fields_have_a_limit() {
+        for text in [",".repeat(MOST_FIELDS), ",".repeat(MOST_FIELDS) + "\"a\""] {
+            let mut records = Records::new(Box::new(Cursor::new(text + "\na,b")), b',', None);
+            let error = records.advance().unwrap_err();
+            let most = MOST_FIELDS;
+            assert!(
+                matches!(error, RecordError::Record { line: 1, problem } if problem == RowProblem::TooManyFields { most })
+            );
+            assert!(matches!(records.advance(), Ok(Some(2))));
+            assert_eq!(records.len(), 2);
+        }
+        let text = ",".repeat(MOST_FIELDS - 1);
+        assert_eq!(
+            collect(Records::new(Box::new(Cursor::new(text)), b',', None)).unwrap()[0].1.len(),
+            MOST_FIELDS
+        );
     }
 
     #[test]

@@ -42,10 +42,10 @@ fn each_message_names_the_place() {
         ),
         ("time,T1\n2020-01-01,1\n,1\n", "test.csv, line 3, column 1 (`time`): the time is missing"),
         ("time,T1\n2020-01-01,1\nNaN,1\n", "test.csv, line 3, column 1 (`time`): the time is missing"),
-        ("time,T1\n2020-01-01,1\n2020-01-02\n", "test.csv, line 3: there are 1 fields where the table has 2"),
+        ("time,T1\n2020-01-01,1\n2020-01-02\n", "test.csv, line 3: the row has 1 field, the table 2 fields"),
         (
             "time,T1\n2020-01-01,1\n2020-01-02,1,2\n",
-            "test.csv, line 3: there are 3 fields where the table has 2",
+            "test.csv, line 3: the row has 3 fields, the table 2 fields",
         ),
         (
             "time,T1\n2020-01-01,1\n2020-01-02,\"1\n2020-01-03,1\n",

@@ -118,3 +118,12 @@ fn an_export_without_its_comments_asks_for_what_they_said() {
     let table = crate::integration::common::read_with("Index,a\n0,1\n1,1\n", with).unwrap();
     assert_eq!(table.times(), ["2020-01-01T00:00:00Z", "2020-01-01T00:00:01Z"]);
 }
+
+#[test]
+fn exports_are_in_utc_whatever_the_option_says() {
+    let zone = options(|o| o.time_zone = Some("Europe/Berlin".to_owned()));
+    let text = export("Excel time", "1_s", &[("43831.000011574", "1")]);
+    let table = crate::integration::common::read_with(text, zone).unwrap();
+    assert_eq!(table.times(), ["2020-01-01T00:00:01Z"]);
+    assert_eq!(table.reader.report().detected.time_zone, "UTC");
+}
