@@ -498,7 +498,7 @@ pub enum TimeProblem {
     #[error("is before 1900-03-01, where the calendars of spreadsheets differ")]
     ExcelRange,
     /// Not as the format says.
-    #[error("does not fit the format `{format}`: {reason}")]
+    #[error("does not fit the format {}: {reason}", Shown(format))]
     Custom {
         /// The format.
         format: String,

@@ -1,6 +1,7 @@
 //! Reads a table, batch by batch.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use super::detect::{Plan, Roles, detect, is_enough, time_reader};
 use super::number::{Number, parse_number};
@@ -62,6 +63,15 @@ pub struct CsvReader {
     row: Vec<Option<Number>>,
     /// Date and time of day, put together.
     joined: Vec<u8>,
+}
+
+impl fmt::Debug for CsvReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CsvReader")
+            .field("input", &self.input)
+            .field("report", &self.report)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with the row at hand, and in which column.

@@ -438,10 +438,11 @@ pub(crate) fn day_or_month(text: &[u8]) -> Option<(String, String)> {
     let colons = clock.iter().filter(|&&byte| byte == b':').count();
     let half = clock.last().is_some_and(|byte| byte.eq_ignore_ascii_case(&b'm'));
     let fraction = clock.iter().copied().find(|byte| matches!(byte, b'.' | b','));
-    let mut time = match colons {
-        0 => String::new(),
-        _ => rest[..rest.len() - clock.len()].iter().map(|&byte| char::from(byte)).collect(),
-    };
+    let mut time = String::new();
+    if colons > 0 && clock.len() < rest.len() {
+        // Any white space is a blank to the parser.
+        time.push(if rest[0] == b'T' { 'T' } else { ' ' });
+    }
     time.push_str(match (colons, half) {
         (0, _) => "",
         (1, false) => "%H:%M",
@@ -463,7 +464,11 @@ pub(crate) fn day_or_month(text: &[u8]) -> Option<(String, String)> {
 
 /// A time in a format of strftime.
 fn parse_custom(text: &[u8], format: &str) -> Result<Wall, TimeProblem> {
-    let wrong = |reason: String| TimeProblem::Custom { format: format.to_owned(), reason };
+    let wrong = |reason: String| {
+        // The reason may quote the text.
+        let reason = reason.chars().take(200).map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect();
+        TimeProblem::Custom { format: format.to_owned(), reason }
+    };
     let time = BrokenDownTime::parse(format, text).map_err(|error| wrong(error.to_string()))?;
     if let Some(timestamp) = time.timestamp() {
         let nanoseconds = timestamp.as_nanosecond();

@@ -165,7 +165,7 @@ proptest! {
 }
 
 /// Valid files of every kind, to be damaged.
-const VALID: [&str; 8] = [
+const VALID: [&str; 9] = [
     "time,a (°C),b\n2020-01-01T00:00:00Z,1.5,2\n2020-01-01T00:10:00Z,,3\n2020-01-01T00:20:00+01:00,NaN,-4e-5\n",
     "# x\ntime;a;b\r\n2020-10-25 02:00;1,5;2\r\n2020-10-25 02:00;\"1,7\";2\r\n\r\n2020-10-25 03:00;-;2\r\n",
     "series,time,value,unit\n\"a\"\"b\",2020-01-01,1,kW\nb,2020-01-01,2,\na,2020-01-02,3,kW\n",
@@ -173,6 +173,7 @@ const VALID: [&str; 8] = [
      Excel time,r_1_s (°C)\r\n43831.000000000,1\r\n43831.000011574,2.5\r\n",
     "# date_time: 2020-01-01T00-00-00Z\n# sample_period: 1_s\nIndex,r_1_s\n0,1\n1,2\n2,3\n",
     "1577836800,1\n1577836801,2\n1577836802.5,3\n",
+    "time,a\n01/02/2020 10:00,1\n02/02/2020 10:00,2\n",
     "date\ttime\ta\tb\n2020-01-01\t10:00\t1\t\"x\ny\"\n2020-01-01\t10:10\t2\t7\n",
     "Excel time|a|b\n43831|1|2\n43831.5|99999999999999999999|2\n43832|3|\"4\"\n",
 ];
@@ -248,6 +249,7 @@ proptest! {
         damages in prop::collection::vec((any::<usize>(), damage()), 1..6),
         skip in any::<bool>(),
         zone in prop::sample::select(vec![None, Some("Europe/Berlin"), Some("-03:30")]),
+        format in prop::sample::select(vec!["auto", "auto", "auto", "iso", "unix_s", "excel", "%Y-%m-%dT%H:%M:%S%z"]),
         wild in prop::option::weighted(0.1, prop::collection::vec(any::<u8>(), 0..200)),
     ) {
         let mut text = wild.unwrap_or_else(|| VALID[which].as_bytes().to_vec());
@@ -257,6 +259,7 @@ proptest! {
         let given = options(|o| {
             o.on_error = if skip { OnError::Skip } else { OnError::Refuse };
             o.time_zone = zone.map(str::to_owned);
+            o.time_format = format.parse().unwrap();
         });
         match read_with(text, given) {
             Ok(table) => {
@@ -286,13 +289,16 @@ proptest! {
     }
 }
 
-/// Undamaged, they are all read, but for the one whose text is meant to be refused.
+/// Undamaged, they are all read, but for those with text among the values, and with days or months.
 #[test]
 fn the_files_to_damage_are_valid() {
     for (index, text) in VALID.iter().enumerate() {
         let zone = options(|o| o.time_zone = Some("Europe/Berlin".to_owned()));
         let result =
             read_with(*text, zone).map(|table| table.reader.report().rows).map_err(|e| e.to_string());
-        assert!(if index == 6 { result.is_err() } else { result.is_ok() }, "{index}: {result:?}");
+        assert!(
+            if index == 6 || index == 7 { result.is_err() } else { result.is_ok() },
+            "{index}: {result:?}"
+        );
     }
 }
