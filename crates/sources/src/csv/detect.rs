@@ -528,6 +528,15 @@ impl Detector<'_> {
         let mut ignored: Vec<bool> = empty
             .map(|(title, census)| title.is_empty() && census.filled == 0 && !table.rows.is_empty())
             .collect();
+        // A first column without title that counts rows is what data frames write in front.
+        let mut counts = numbers(table, 0).enumerate();
+        if table.titles[0].is_empty()
+            && self.options.value_columns.is_empty()
+            && table.census[0].numbers == table.rows.len()
+            && counts.all(|(row, number)| number == row as f64)
+        {
+            ignored[0] = true;
+        }
         for column in &self.options.ignored_columns {
             ignored[self.find(table, "ignored_columns", column)?] = true;
         }
@@ -1072,6 +1081,9 @@ mod tests {
             roles("time,a,a\n2020-01-01,1,2\n").unwrap_err().contains("columns 2 and 3 are both called `a`")
         );
         assert!(roles("time,\n2020-01-01,\n").unwrap_err().contains("no column with values"));
+        // The index of a data frame, and a series without a title.
+        assert_eq!(roles(",time,a\n0,2020-01-01,1\n1,2020-01-02,2\n"), Ok(Roles::Wide { values: vec![2] }));
+        assert_eq!(roles(",time,a\n5,2020-01-01,1\n"), Ok(Roles::Wide { values: vec![0, 2] }));
         assert_eq!(roles("time,a,\n2020-01-01,1,\n"), Ok(Roles::Wide { values: vec![1] }));
         assert_eq!(roles("time,a,\n2020-01-01,1\n"), Ok(Roles::Wide { values: vec![1] }));
         assert_eq!(roles("time,a\n2020-01-01,1,\n2020-01-02,1,\n"), Ok(Roles::Wide { values: vec![1] }));
