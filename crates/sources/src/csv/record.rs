@@ -1,8 +1,8 @@
 //! Cuts text into records and fields: delimiters, quotes, line ends, comments. Knows the line of each record.
 //!
 //! A record ends at `\n`, `\r\n` or `\r`, which may be mixed. A field that begins with `"` ends at the next one that
-//! is not doubled, and may contain delimiters and line ends; blanks around it don't count. Elsewhere a quote is a character like any other. Lines
-//! that are blank or begin with the prefix of comments are no records.
+//! is not doubled, and may contain delimiters and line ends; blanks around it don't count. Elsewhere a quote is a
+//! character like any other. Lines that are blank or begin with the prefix of comments are no records.
 
 use std::io::{self, Read};
 
