@@ -1,0 +1,242 @@
+//! Where bytes come from: a file, standard input or memory; compressed or not.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{NotText, SourceError};
+
+/// An input, not opened yet. Everything is streamed; `.gz` and `.zst` are recognized by their first bytes.
+#[derive(Debug)]
+pub struct Input {
+    name: String,
+    place: Place,
+}
+
+enum Place {
+    File(PathBuf),
+    Stdin,
+    Bytes(Arc<[u8]>),
+    Reader(Box<dyn Read + Send>),
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::File(_) => "File",
+            Place::Stdin => "Stdin",
+            Place::Bytes(_) => "Bytes",
+            Place::Reader(_) => "Reader",
+        })
+    }
+}
+
+impl Input {
+    /// A file.
+    pub fn file(path: impl AsRef<Path>) -> Input {
+        let path = path.as_ref().to_owned();
+        Input { name: path.display().to_string(), place: Place::File(path) }
+    }
+
+    /// Standard input.
+    pub fn stdin() -> Input {
+        Input { name: "standard input".to_owned(), place: Place::Stdin }
+    }
+
+    /// Bytes in memory, and how messages call them.
+    pub fn bytes(name: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Input {
+        Input { name: name.into(), place: Place::Bytes(bytes.into().into()) }
+    }
+
+    /// Anything that can be read once, such as the body of a request, and how messages call it.
+    pub fn reader(name: impl Into<String>, reader: impl Read + Send + 'static) -> Input {
+        Input { name: name.into(), place: Place::Reader(Box::new(reader)) }
+    }
+
+    /// How messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same input once more, for a second pass; `None` where it can be read only once.
+    pub fn again(&self) -> Option<Input> {
+        let place = match &self.place {
+            Place::File(path) => Place::File(path.clone()),
+            Place::Bytes(bytes) => Place::Bytes(bytes.clone()),
+            Place::Stdin | Place::Reader(_) => return None,
+        };
+        Some(Input { name: self.name.clone(), place })
+    }
+
+    /// Opens it and takes it out of its compression.
+    pub(crate) fn open(self) -> Result<Opened, SourceError> {
+        let Input { name, place } = self;
+        let failed = |source| SourceError::Open { input: name.clone(), source };
+        let mut raw: Box<dyn Read + Send> = match place {
+            Place::File(path) => Box::new(File::open(path).map_err(failed)?),
+            Place::Stdin => Box::new(io::stdin()),
+            Place::Bytes(bytes) => Box::new(Cursor::new(bytes)),
+            Place::Reader(reader) => reader,
+        };
+        let magic = first_bytes(&mut raw).map_err(failed)?;
+        let compression = Compression::of(&magic);
+        let raw: Box<dyn Read + Send> = Box::new(Cursor::new(magic).chain(raw));
+        let mut text: Box<dyn Read + Send> = match compression {
+            None => raw,
+            Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(raw)),
+            Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::new(raw).map_err(failed)?),
+        };
+        let read = |source| SourceError::Read { input: name.clone(), line: 0, source };
+        let mut first = first_bytes(&mut text).map_err(read)?;
+        if let Some(problem) = not_text(&first) {
+            return Err(SourceError::NotText { input: name, problem });
+        }
+        if first.starts_with(b"\xEF\xBB\xBF") {
+            first.drain(..3);
+        }
+        Ok(Opened { name, compression, text: Box::new(Cursor::new(first).chain(text)) })
+    }
+}
+
+/// An input that is being read.
+pub(crate) struct Opened {
+    pub(crate) name: String,
+    pub(crate) compression: Option<Compression>,
+    /// Its text, without a byte order mark.
+    pub(crate) text: Box<dyn Read + Send>,
+}
+
+/// How an input is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// gzip, of any number of members.
+    Gzip,
+    /// Zstandard, of any number of frames.
+    Zstd,
+}
+
+impl Compression {
+    fn of(magic: &[u8]) -> Option<Compression> {
+        match magic {
+            [0x1F, 0x8B, ..] => Some(Compression::Gzip),
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(Compression::Zstd),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+        })
+    }
+}
+
+/// As many bytes as are needed to recognize a format.
+fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(8);
+    reader.take(8).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What begins with these bytes, if it is not text in UTF-8 or Latin-1.
+fn not_text(first: &[u8]) -> Option<NotText> {
+    const FORMATS: [(&[u8], &str, &str); 9] = [
+        (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
+        (b"\xD0\xCF\x11\xE0", "an old Office file", "save the sheet as CSV"),
+        (b"BZh", "compressed with bzip2", "unpack it, or compress it with gzip or zstd"),
+        (b"\xFD7zXZ", "compressed with xz", "unpack it, or compress it with gzip or zstd"),
+        (b"PAR1", "a Parquet file", "it can't be read as delimited text"),
+        (b"\x89HDF", "an HDF5 file", "export it as delimited text"),
+        (b"ARROW1", "an Arrow file", "export it as delimited text"),
+        (b"%PDF", "a PDF file", "export the table as delimited text"),
+        (b"\x1F\x8B", "compressed twice", "unpack it once"),
+    ];
+    let wide = match first {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Some("UTF-32"),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Some("UTF-16"),
+        // Without a byte order mark, every second byte of plain text is zero.
+        [1..=127, 0, 1..=127, 0, ..] | [0, 1..=127, 0, 1..=127, ..] => Some("UTF-16"),
+        _ => None,
+    };
+    let format = || FORMATS.into_iter().find(|(magic, ..)| first.starts_with(magic));
+    let format = || format().map(|(_, what, instead)| NotText::Format { what, instead });
+    wide.map(NotText::Wide).or_else(format)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn text(bytes: &[u8]) -> Result<String, SourceError> {
+        let mut opened = Input::bytes("test", bytes).open()?;
+        let mut text = String::new();
+        let read = |source| SourceError::Read { input: "test".to_owned(), line: 0, source };
+        opened.text.read_to_string(&mut text).map_err(read)?;
+        Ok(text)
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn compressed_text_is_recognized() {
+        assert_eq!(text(b"a,b\n").unwrap(), "a,b\n");
+        assert_eq!(text(b"").unwrap(), "");
+        assert_eq!(text(&gzip("a,b\n")).unwrap(), "a,b\n");
+        assert_eq!(text(&[gzip("a,b\n"), gzip("1,2\n")].concat()).unwrap(), "a,b\n1,2\n");
+        let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+        assert_eq!(text(&[zstd("a,b\n"), zstd("1,2\n")].concat()).unwrap(), "a,b\n1,2\n");
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error() {
+        let long = "2020-01-01,1.5\n".repeat(1000);
+        for whole in [gzip(&long), zstd::encode_all(long.as_bytes(), 1).unwrap()] {
+            for len in [4, 10, whole.len() / 2, whole.len() - 1] {
+                assert!(matches!(text(&whole[..len]), Err(SourceError::Read { .. })), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_text() {
+        assert_eq!(text(b"\xEF\xBB\xBFa,b").unwrap(), "a,b");
+        assert_eq!(text(&gzip("\u{FEFF}a,b")).unwrap(), "a,b");
+        let error = text(b"\xFF\xFEa\0,\0b\0").unwrap_err();
+        assert_eq!(error.to_string(), "test is text in UTF-16; save it as UTF-8");
+        assert!(text(b"a\0,\0b\0").is_err());
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        let error = text(b"PK\x03\x04 and so on").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "test is a zip archive or a spreadsheet; unpack it, or save the sheet as CSV"
+        );
+        assert!(text(&gzip("PAR1....")).unwrap_err().to_string().contains("Parquet"));
+    }
+
+    #[test]
+    fn a_file_can_be_read_twice_and_a_stream_once() {
+        let input = Input::bytes("test", "a");
+        assert_eq!(input.again().unwrap().name(), "test");
+        assert!(Input::stdin().again().is_none());
+        assert!(Input::reader("body", &b"a"[..]).again().is_none());
+        let error = Input::file("/there/is/no/such.csv").open().map(|_| ()).unwrap_err();
+        assert_eq!(error.to_string(), "can't open /there/is/no/such.csv");
+    }
+}

@@ -1,0 +1,48 @@
+//! Where samples come from. For now: delimited text (CSV), as batches of times and values.
+//!
+//! A reader finds out by itself how a file is written, says what it found, and asks for an option where it would have
+//! to guess. A file that is wrong gives an error with line, column and text, never a wrong number.
+//!
+//! ```
+//! use sheaf_sources::{ColumnValues, CsvOptions, CsvReader, Input, Rows};
+//!
+//! let text = "time;T1 (°C);p [bar]\n2020-01-01 00:00;1,5;7\n2020-01-01 00:10;2,5;\n";
+//! let options = CsvOptions { time_zone: Some("Europe/Berlin".to_owned()), ..CsvOptions::default() };
+//! let mut reader = CsvReader::open(Input::bytes("example", text), options)?;
+//! assert_eq!(reader.columns()[0].name, "T1");
+//! assert_eq!(reader.columns()[0].unit.as_deref(), Some("°C"));
+//!
+//! let batch = reader.next_batch()?.expect("two rows");
+//! assert_eq!(sheaf_model::Tick::new(batch.starts[0])?.to_string(), "2019-12-31T23:00:00Z");
+//! let Rows::Wide(columns) = batch.rows else { panic!("a column for each series") };
+//! assert_eq!(columns[0], ColumnValues::Floats(vec![1.5, 2.5]));
+//! assert_eq!(columns[1], ColumnValues::Ints { values: vec![7, 0], validity: Some(vec![0b01]) });
+//!
+//! assert_eq!(reader.next_batch()?, None);
+//! assert_eq!(
+//!     reader.report().detected.to_string(),
+//!     "wide table, delimiter `;`, decimal separator `,`, titles in line 1, times in column 1 (`time`) as iso, \
+//!      time zone Europe/Berlin"
+//! );
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! - [`Input`]: a file, standard input or bytes; compressed or not.
+//! - [`CsvReader`] and its [`CsvOptions`]: a wide or a long table.
+//! - [`Batch`], [`Column`], [`Report`]: what comes out.
+//! - [`SourceError`]: what is wrong, and what would be right.
+
+mod csv;
+mod error;
+mod input;
+mod table;
+
+pub use csv::{
+    ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
+    UnknownTimeFormat,
+};
+pub use error::{
+    ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
+};
+pub use input::{Compression, Input};
+pub use table::{Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Report, Rows, Seen};

@@ -1,0 +1,11 @@
+//! Reading tables, seen from outside: one binary, one module per promise.
+
+#[cfg(test)]
+mod integration {
+    mod common;
+    mod errors;
+    mod nexus;
+    mod properties;
+    mod tables;
+    mod times;
+}
