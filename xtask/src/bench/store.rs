@@ -152,7 +152,8 @@ fn write(report: &Value, lines: &mut Lines, targets: &mut Vec<Target>) -> Result
     let bits = CHANNEL_LEVELS.log2();
     lines.add("");
     lines.add(format!(
-        "The noise of the channel has {CHANNEL_LEVELS} levels, all as likely: no lossless code needs less than          log2({CHANNEL_LEVELS}) = {bits:.2} bits, {:.3} bytes, for a sample.",
+        "The noise of the channel has {CHANNEL_LEVELS} levels, all as likely: no lossless code gets by with fewer than \
+         log2({CHANNEL_LEVELS}) = {bits:.2} bits, {:.3} bytes, for a sample.",
         bits / 8.0
     ));
     let least = samples * bits / 8.0;
