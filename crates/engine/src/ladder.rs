@@ -15,7 +15,7 @@ pub(crate) const JOB_SLOTS: u64 = 1 << 18;
 const FEWEST_SAMPLES: i64 = 2000;
 
 /// The periods that samples fold at, where one of them fits. Coarser kinds of the same family are made of the same
-/// states: 10 minutes, hours and weeks of 100 Hz all of minutes.
+/// states: 10 minutes, hours and weeks of 100 Hz all of half minutes.
 const RUNGS: [i64; 11] = [
     Tick::PER_SECOND / 1000,
     Tick::PER_SECOND / 100,

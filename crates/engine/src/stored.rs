@@ -94,26 +94,19 @@ impl Reading {
         }
         // As many as there are slots under them, and no more than that of them.
         let (base, period) = (self.base.ticks(), self.query.period.ticks());
-        (JOB_SLOTS as i64 / (period / base).max(1)).max(1).unsigned_abs()
+        (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs()
     }
 
     fn block(&mut self) -> Result<Vec<Vec<f64>>, ReadError> {
         let (period, end) = (self.query.period.ticks(), self.query.range.end().ticks());
-        let threads = rayon::current_num_threads();
         match self.values_per_job() {
             0 => {
                 let bucket = ticks(self.next, self.next + period)?;
                 self.next += period;
-                self.large_bucket(bucket, threads * JOBS_PER_THREAD)
+                self.large_bucket(bucket)
             }
             values => {
-                let job_ticks = values as i64 * period;
-                let jobs: Vec<TimeRange> = (0..(threads * JOBS_PER_THREAD) as i64)
-                    .map(|job| self.next.saturating_add(job.saturating_mul(job_ticks)))
-                    .take_while(|&begin| begin < end)
-                    .map(|begin| ticks(begin, begin.saturating_add(job_ticks).min(end)))
-                    .collect::<Result<_, _>>()?;
-                self.next = jobs.last().map_or(end, |job| job.end().ticks());
+                let jobs = next_jobs(&mut self.next, values as i64 * period, end)?;
                 let parts: Vec<Vec<Vec<f64>>> =
                     jobs.into_par_iter().map(|job| self.small_buckets(job)).collect::<Result<_, _>>()?;
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
@@ -142,18 +135,14 @@ impl Reading {
     }
 
     /// The values of one bucket that is larger than a job, merged from its parts in order.
-    fn large_bucket(&self, bucket: TimeRange, jobs_at_once: usize) -> Result<Vec<Vec<f64>>, ReadError> {
+    fn large_bucket(&self, bucket: TimeRange) -> Result<Vec<Vec<f64>>, ReadError> {
         let part_ticks = self.ladder.per_part() as i64 * self.base.ticks();
         let mut merged: BTreeMap<Family, StateVec> =
             self.families().map(|family| (family, StateVec::empty(family, 1))).collect();
         let mut next = bucket.begin().ticks();
-        while next < bucket.end().ticks() {
-            let parts: Vec<TimeRange> = (0..jobs_at_once as i64)
-                .map(|part| next.saturating_add(part.saturating_mul(part_ticks)))
-                .take_while(|&begin| begin < bucket.end().ticks())
-                .map(|begin| ticks(begin, begin.saturating_add(part_ticks).min(bucket.end().ticks())))
-                .collect::<Result<_, _>>()?;
-            next = parts.last().map_or(bucket.end().ticks(), |part| part.end().ticks());
+        // Kinds that aggregate nothing need one sample of it, below.
+        while !merged.is_empty() && next < bucket.end().ticks() {
+            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks())?;
             let states: Vec<BTreeMap<Family, StateVec>> = parts
                 .into_par_iter()
                 .map(|part| self.states(&self.scan.samples(part)?, u64::MAX))
@@ -205,6 +194,19 @@ impl Reading {
             None => Ok(Vec::new()),
         }
     }
+}
+
+/// The jobs of so many ticks that are done at once, from `next` on, which moves to their end; the last job ends at `end` at
+/// the latest.
+fn next_jobs(next: &mut i64, job_ticks: i64, end: i64) -> Result<Vec<TimeRange>, ReadError> {
+    let most = (rayon::current_num_threads() * JOBS_PER_THREAD) as i64;
+    let jobs: Vec<TimeRange> = (0..most)
+        .map(|job| next.saturating_add(job.saturating_mul(job_ticks)))
+        .take_while(|&begin| begin < end)
+        .map(|begin| ticks(begin, begin.saturating_add(job_ticks).min(end)))
+        .collect::<Result<_, _>>()?;
+    *next = jobs.last().map_or(end, |job| job.end().ticks());
+    Ok(jobs)
 }
 
 /// A range between ticks that lie in time.

@@ -182,6 +182,25 @@ fn the_same_samples_give_the_same_bits_however_they_are_stored_and_asked_for() {
 }
 
 #[test]
+fn a_period_longer_than_a_job_is_resampled_from_one_sample_each() {
+    run(async {
+        let (store, id) = new_store(DataType::Float64, "1_s".parse().unwrap(), 0).await;
+        let values: Vec<f64> = (0..SECONDS).map(|index| index as f64).collect();
+        let samples = Samples::new(at(0), "1_s".parse().unwrap(), Values::F64(values)).unwrap();
+        store.write(Write::new().rows(id, samples.clone())).await.unwrap();
+        let period: SamplePeriod = "400000_s".parse().unwrap();
+        let range = period.widen(TimeRange::new(at(0), at(900_000)).unwrap()).unwrap();
+        for kinds in [vec![Kind::Resampled], vec![Kind::Resampled, Kind::Count]] {
+            let query = Query { kinds, period, range, threshold: None };
+            let found = read(&store, id, query).await.remove(0);
+            let wanted = RepresentationId { period, kind: Kind::Resampled };
+            assert_eq!(bits(&found), bits(&read_samples(&samples, wanted, range, None).unwrap()));
+            assert!(found.iter().any(|value| !value.is_nan()));
+        }
+    });
+}
+
+#[test]
 fn a_phase_is_no_obstacle_and_integers_keep_their_gaps() {
     run(async {
         // Ten-minute data that were stamped at minute five.
