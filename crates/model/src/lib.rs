@@ -55,5 +55,6 @@ pub use resource::{DuplicateRepresentation, Resource};
 pub use resource_path::{Arguments, PathError, PathProblem, ResourcePath, Threshold};
 pub use sample_period::{PeriodError, SamplePeriod, TimeUnit};
 pub use samples::{Samples, SamplesError, Values};
+pub use text::write_quoted;
 pub use tick::{Tick, TickError};
 pub use time_range::{TimeRange, TimeRangeError};

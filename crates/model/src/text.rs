@@ -10,20 +10,28 @@ const LONGEST_SHOWN: usize = 200;
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`")?;
-        for (index, character) in self.0.chars().enumerate() {
-            if index == LONGEST_SHOWN {
-                return f.write_str("…`");
-            }
-            match character {
-                '`' => f.write_str("\\`")?,
-                '\'' | '"' | '\\' => write!(f, "{character}")?,
-                // Control and format characters and other white space than the blank become visible.
-                _ => write!(f, "{}", character.escape_debug())?,
-            }
-        }
-        f.write_str("`")
+        write_quoted(f, self.0, LONGEST_SHOWN)
     }
+}
+
+/// Writes input between backticks: control characters escaped, and cut after `longest` characters.
+///
+/// # Errors
+/// The formatter fails.
+pub fn write_quoted(f: &mut fmt::Formatter<'_>, text: &str, longest: usize) -> fmt::Result {
+    f.write_str("`")?;
+    for (index, character) in text.chars().enumerate() {
+        if index == longest {
+            return f.write_str("…`");
+        }
+        match character {
+            '`' => f.write_str("\\`")?,
+            '\'' | '"' | '\\' => write!(f, "{character}")?,
+            // Control and format characters and other white space than the blank become visible.
+            _ => write!(f, "{}", character.escape_debug())?,
+        }
+    }
+    f.write_str("`")
 }
 
 /// The allowed word that `found` is most likely a slip of, if there is one.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use sheaf_model::SamplePeriod;
+use sheaf_model::{SamplePeriod, write_quoted};
 
 /// An input that can't be read. No sample of it must be used then.
 #[derive(Debug, thiserror::Error)]
@@ -521,18 +521,7 @@ pub(crate) struct Shown<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`")?;
-        for (index, character) in self.0.chars().enumerate() {
-            if index == RowError::LONGEST_TEXT {
-                return f.write_str("…`");
-            }
-            match character {
-                '`' => f.write_str("\\`")?,
-                '\'' | '"' | '\\' => write!(f, "{character}")?,
-                _ => write!(f, "{}", character.escape_debug())?,
-            }
-        }
-        f.write_str("`")
+        write_quoted(f, self.0, RowError::LONGEST_TEXT)
     }
 }
 

@@ -66,6 +66,7 @@ impl Scan {
             return Err(StoreError::NoSlots { key: key(), range });
         }
         let first_ticks = range.begin().ticks() + phase_ticks;
+        let missing = || missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len);
         let mut whole: Option<Rows> = None;
         for rows in self.within(range) {
             let rows = rows?;
@@ -74,13 +75,9 @@ impl Scan {
                 whole = Some(rows);
                 break;
             }
-            let whole = whole.get_or_insert_with(|| {
-                missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len)
-            });
-            put_grid(whole, at, &rows);
+            put_grid(whole.get_or_insert_with(missing), at, &rows);
         }
-        let whole =
-            whole.unwrap_or_else(|| missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len));
+        let whole = whole.unwrap_or_else(missing);
         let samples = Samples::new(range.begin(), period, whole.values);
         let samples = match (samples, whole.validity) {
             (Ok(samples), Some(words)) => samples.with_validity(words),

@@ -195,12 +195,14 @@ async fn scan_steps(
         };
         ids.extend(pieces.iter().map(|&piece| view.pieces[piece].segment).filter(|&segment| segment > 0));
     }
-    let facts = match (ids.is_empty(), read) {
-        (true, _) => HashMap::new(),
-        (false, Some(mut read)) => find_segments(inner, &mut *read, &mut ids, &|_| view.name()).await?,
-        (false, None) => {
-            find_segments(inner, &mut *inner.manifest.read().await?, &mut ids, &|_| view.name()).await?
-        }
+    let facts = if ids.is_empty() {
+        HashMap::new()
+    } else {
+        let mut read = match read {
+            Some(read) => read,
+            None => inner.manifest.read().await?,
+        };
+        find_segments(inner, &mut *read, &mut ids, &|_| view.name()).await?
     };
     let segments = Arc::new(SegmentsOf::new(inner.clone(), facts));
     if !ids.is_empty() {

@@ -118,6 +118,16 @@ fn case_cells(rounds: &Rounds<'_>, label: &str, case: &str, ours: &str) -> Resul
     ])
 }
 
+/// The cells of a case that ran with files in the page cache and without.
+fn warm_and_cold(rounds: &Rounds<'_>, label: &str, warm: &str, cold: &str) -> Result<Vec<String>, String> {
+    let mut cells = vec![label.to_owned()];
+    for case in [warm, cold] {
+        let seconds = rounds.seconds(case)?;
+        cells.extend([ms(median(seconds.clone())), extremes(&seconds)]);
+    }
+    Ok(cells)
+}
+
 fn write(report: &Value, lines: &mut Lines, targets: &mut Vec<Target>) -> Result<(), String> {
     let rounds = Rounds(report);
     let samples = rounds.samples()?;
@@ -268,14 +278,7 @@ fn year(report: &Value, lines: &mut Lines, targets: &mut Vec<Target>) -> Result<
         ("_pyarrow", "PyArrow, without its start"),
         ("_duckdb", "DuckDB, without its start"),
     ] {
-        let (warm, cold) = (rounds.seconds(&format!("warm{case}"))?, rounds.seconds(&format!("cold{case}"))?);
-        lines.row(&[
-            label.to_owned(),
-            ms(median(warm.clone())),
-            extremes(&warm),
-            ms(median(cold.clone())),
-            extremes(&cold),
-        ]);
+        lines.row(&warm_and_cold(&rounds, label, &format!("warm{case}"), &format!("cold{case}"))?);
     }
     for (case, label) in [("warm", "files in the page cache"), ("cold", "files not in the page cache")] {
         let found = median(rounds.seconds(case)?) * 1e3;
@@ -308,15 +311,7 @@ fn many(report: &Value, lines: &mut Lines, targets: &mut Vec<Target>) -> Result<
         ("plan", "snapshot and plan of one series, the first one"),
         ("process", "the process"),
     ] {
-        let (warm, cold) =
-            (rounds.seconds(&format!("warm_{case}"))?, rounds.seconds(&format!("cold_{case}"))?);
-        lines.row(&[
-            label.to_owned(),
-            ms(median(warm.clone())),
-            extremes(&warm),
-            ms(median(cold.clone())),
-            extremes(&cold),
-        ]);
+        lines.row(&warm_and_cold(&rounds, label, &format!("warm_{case}"), &format!("cold_{case}"))?);
     }
     for (case, label) in [
         ("again_find", "finding a series, the process has been running"),
