@@ -16,8 +16,10 @@
 mod finalize;
 mod in_memory;
 mod ladder;
+mod spacing;
 mod stored;
 
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
+pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
 pub use stored::{Query, Reading, read_stored};
