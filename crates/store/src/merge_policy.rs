@@ -2,7 +2,7 @@
 //!
 //! Segments of one data type and about one size form a tier. Once a tier has enough of them they become one of the next
 //! tier, so every sample is rewritten about log(size) times and the number of files stays logarithmic. Segments that are
-//! mostly garbage are rewritten alone.
+//! mostly garbage are rewritten, all of them together: there may be very many small ones after corrections.
 
 use std::collections::BTreeMap;
 
@@ -52,13 +52,18 @@ impl MergePolicy {
     /// become larger ones.
     pub fn merges(&self, segments: &[SegmentInfo], full_rows: u64) -> Vec<Vec<i64>> {
         let mut merges = Vec::new();
+        let mut garbage: BTreeMap<DataType, Vec<&SegmentInfo>> = BTreeMap::new();
         let mut tiers: BTreeMap<(DataType, u32), Vec<&SegmentInfo>> = BTreeMap::new();
         for segment in segments.iter().filter(|segment| segment.live_rows > 0) {
             if segment.live_rows * 100 < segment.rows * self.least_live_percent {
-                merges.push(vec![segment.id]);
+                garbage.entry(segment.data_type).or_default().push(segment);
             } else if segment.bytes < self.largest_bytes && segment.rows < full_rows {
                 tiers.entry((segment.data_type, self.tier(segment.bytes))).or_default().push(segment);
             }
+        }
+        for mut of_type in garbage.into_values() {
+            of_type.sort_by_key(|segment| segment.id);
+            merges.extend(self.up_to_largest(&of_type));
         }
         for mut tier in tiers.into_values() {
             tier.sort_by_key(|segment| segment.id);
@@ -139,6 +144,10 @@ mod tests {
         segments[1].live_rows = 49;
         segments[2].live_rows = 0;
         assert_eq!(policy.merges(&segments, 1000), [[2]]);
+        // Many small ones, as corrections leave them, take one merge.
+        let corrected: Vec<_> =
+            (1..=100).map(|id| SegmentInfo { live_rows: 10, ..segment(id, 20_000) }).collect();
+        assert_eq!(policy.merges(&corrected, 1000), [(1..=100).collect::<Vec<_>>()]);
     }
 
     #[test]

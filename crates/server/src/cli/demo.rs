@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     }
     writeln!(out, "\nNaN: less than 99 % of the bucket's samples are valid. The count is never withheld.")?;
     writeln!(out, "{} reads of {} samples took {elapsed_ms:.1} ms.", KINDS.len(), samples.len())?;
-    writeln!(out, "\nThere is no store and no server yet. Try next:")?;
+    writeln!(out, "\nThere is no ingest and no server yet. Try next:")?;
     writeln!(out, "  sheaf kinds")?;
     writeln!(out, "  sheaf path '/plant/mast/T1/600_s_mean#base=10_ms'")?;
     Ok(ExitCode::SUCCESS)
