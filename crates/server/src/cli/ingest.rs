@@ -194,7 +194,8 @@ fn notes(series: &IngestedSeries) -> String {
     }
     if let Spacing::Regular(slots) = &series.spacing {
         if slots.phase_ticks > 0 {
-            notes.push(format!("phase {} s", slots.phase_ticks as f64 / sheaf_model::Tick::PER_SECOND as f64));
+            notes
+                .push(format!("phase {} s", slots.phase_ticks as f64 / sheaf_model::Tick::PER_SECOND as f64));
         }
         if let Some((_, gaps)) = slots.gaps {
             notes.push(format!("{} gaps with {} slots", data::count(gaps), data::count(slots.empty)));
