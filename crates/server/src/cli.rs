@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod data;
 pub(crate) mod demo;
+pub(crate) mod ingest;
 pub(crate) mod kinds;
 pub(crate) mod path;
 pub(crate) mod store;

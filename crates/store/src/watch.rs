@@ -44,7 +44,7 @@ impl Watch {
     }
 
     /// Tells how far it is; an error once it is cancelled.
-    pub(crate) fn step(&self, what: &'static str, done: u64, total: u64) -> Result<(), StoreError> {
+    pub fn step(&self, what: &'static str, done: u64, total: u64) -> Result<(), StoreError> {
         if let Some(observer) = &self.observer {
             observer(Progress { what, done, total });
         }

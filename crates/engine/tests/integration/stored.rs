@@ -12,7 +12,7 @@ use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{CompactOptions, Layout, SeriesId, SeriesSpec, Settings, Store, Watch, Write};
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

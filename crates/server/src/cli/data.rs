@@ -57,6 +57,19 @@ impl DataArgs {
         Ok((Arc::new(LocalDisk::new(folder)?), Arc::new(database.manifest())))
     }
 
+    /// The store; a new one if there is none.
+    pub(crate) async fn create(&self) -> Result<Store, Box<dyn Error>> {
+        let folder = self.folder()?;
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| format!("can't make the folder {}: {error}", folder.display()))?;
+        let database = match &self.database {
+            Some(url) => Database::connect(url).await?,
+            None => Database::sqlite(&folder.join(DATABASE)).await?,
+        };
+        let disk = Arc::new(LocalDisk::new(folder)?);
+        Ok(Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?)
+    }
+
     /// The store, which must be there.
     pub(crate) async fn open(&self) -> Result<Store, Box<dyn Error>> {
         let (disk, manifest) = self.existing().await?;
