@@ -1,10 +1,10 @@
 //! Rows of a table into series of the store: which series, at which period, of which type. All of a table in one commit.
 
 use sheaf_model::{CatalogId, DataType, IdError, ResourceId, SamplePeriod, Tick, Values};
-use sheaf_sources::{Batch, Column, ColumnValues, CsvReader, Report, Rows as TableRows, SourceError};
+use sheaf_sources::{
+    Batch, Column, ColumnValues, CsvReader, Report, Rows as TableRows, Slots, SourceError, Spacing, spacing,
+};
 use sheaf_store::{Layout, Rows, RowsError, SeriesSpec, Store, StoreError, Watch, Write};
-
-use crate::spacing::{Slots, Spacing, spacing};
 
 /// Where the series of a table go, and what is to be made of rows that lie badly.
 #[derive(Clone, Debug)]

@@ -17,11 +17,9 @@ mod finalize;
 mod in_memory;
 mod ingest;
 mod ladder;
-mod spacing;
 mod stored;
 
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
 pub use ingest::{IngestError, IngestOptions, Ingested, IngestedSeries, ingest};
-pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
 pub use stored::{Query, Reading, read_stored};

@@ -35,6 +35,7 @@
 mod csv;
 mod error;
 mod input;
+mod spacing;
 mod table;
 
 pub use csv::{
@@ -45,4 +46,7 @@ pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
 pub use input::{Compression, Input};
-pub use table::{Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Report, Rows, Seen};
+pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
+pub use table::{
+    Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
+};

@@ -5,13 +5,77 @@ use std::fmt;
 use sheaf_model::{CatalogId, RepresentationId, SamplePeriod, Tick};
 
 use crate::csv::{Layout, TimeFormat};
-use crate::error::{ColumnName, RowError};
+use crate::error::{ColumnName, RowError, SourceError};
 use crate::input::Compression;
+
+/// A table that is read from its first row to its last one, whatever kind of file it comes from.
+pub trait Table: Send {
+    /// The name of the input, as errors say it.
+    fn name(&self) -> &str;
+
+    /// The series of the table; those of a long table once a row of them was read.
+    fn columns(&self) -> &[Column];
+
+    /// What the input says about itself.
+    fn metadata(&self) -> &Metadata;
+
+    /// The next rows; `None` after the last ones.
+    ///
+    /// # Errors
+    /// The input can't be read, or a row is wrong and wrong rows are not skipped. Nothing more comes then.
+    fn next_batch(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// What was read so far, for people.
+    fn summary(&self) -> Summary;
+
+    /// How many bytes of the input were read, and how many it has, if that is known.
+    fn progress(&self) -> (u64, Option<u64>) {
+        (0, None)
+    }
+
+    /// What rows are counted in where an error names one.
+    fn place(&self) -> Place {
+        Place::Line
+    }
+}
+
+/// What the numbers in [`Batch::lines`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Lines of a text.
+    Line,
+    /// Rows of a file that has no lines.
+    Row,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Line => "line",
+            Place::Row => "row",
+        })
+    }
+}
+
+/// What was read of a table, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows that were skipped because they are wrong.
+    pub skipped: u64,
+    /// The first of them, at most [`Report::MOST_ERRORS`].
+    pub errors: Vec<String>,
+    /// Times that occur twice, because the clocks were set back, and were told apart by the order of rows.
+    pub folds: u64,
+    /// How the input was read.
+    pub detected: String,
+}
 
 /// Rows, in the order of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The line in which each row begins, from 1.
+    /// The line in which each row begins, from 1; the number of the row where there are no lines, see [`Table::place`].
     pub lines: Vec<u64>,
     /// The time of each row, in ticks of 100 ns since 0001-01-01T00:00Z; not sorted, and maybe not unique.
     pub starts: Vec<i64>,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use sheaf_engine::{IngestError, IngestOptions, Ingested, Query, Spacing, ingest, read_stored};
+use sheaf_engine::{IngestError, IngestOptions, Ingested, Query, ingest, read_stored};
 use sheaf_model::{Kind, SamplePeriod, TimeRange};
-use sheaf_sources::{CsvOptions, CsvReader, Input};
+use sheaf_sources::{CsvOptions, CsvReader, Input, Spacing};
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{Layout, Settings, Store, Watch};

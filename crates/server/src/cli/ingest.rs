@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::json;
-use sheaf_engine::{IngestOptions, Ingested, IngestedSeries, Spacing, ingest};
+use sheaf_engine::{IngestOptions, Ingested, IngestedSeries, ingest};
 use sheaf_model::{CatalogId, SamplePeriod};
-use sheaf_sources::{CsvOptions, CsvReader, Input, OnError, TimeFormat};
+use sheaf_sources::{CsvOptions, CsvReader, Input, OnError, Spacing, TimeFormat};
 
 use super::Outcome;
 use super::data::{self, DataArgs};

@@ -12,7 +12,7 @@ use super::title::{decode, nexus_title, split_unit};
 use super::zone::Instant;
 use crate::error::{NumberProblem, RowError, RowProblem, SourceError};
 use crate::input::{Input, Opened};
-use crate::table::{Batch, Column, ColumnValues, Detected, Metadata, Report, Rows, Seen};
+use crate::table::{Batch, Column, ColumnValues, Detected, Metadata, Report, Rows, Seen, Summary, Table};
 
 /// Rows of a batch, at most.
 const BATCH_ROWS: usize = 1 << 16;
@@ -572,6 +572,34 @@ impl Values {
                 let validity = (!self.valid.is_empty()).then_some(self.valid);
                 ColumnValues::Ints { values: self.ints, validity }
             }
+        }
+    }
+}
+impl Table for CsvReader {
+    fn name(&self) -> &str {
+        CsvReader::name(self)
+    }
+
+    fn columns(&self) -> &[Column] {
+        CsvReader::columns(self)
+    }
+
+    fn metadata(&self) -> &Metadata {
+        CsvReader::metadata(self)
+    }
+
+    fn next_batch(&mut self) -> Result<Option<Batch>, SourceError> {
+        CsvReader::next_batch(self)
+    }
+
+    fn summary(&self) -> Summary {
+        let report = self.report();
+        Summary {
+            rows: report.rows,
+            skipped: report.skipped,
+            errors: report.errors.iter().map(ToString::to_string).collect(),
+            folds: report.folds,
+            detected: report.detected.to_string(),
         }
     }
 }
