@@ -37,6 +37,7 @@ mod error;
 mod input;
 mod spacing;
 mod table;
+mod write;
 
 pub use csv::{
     ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
@@ -50,3 +51,4 @@ pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
 };
+pub use write::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteError, WriteValues};
