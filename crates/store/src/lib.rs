@@ -53,7 +53,7 @@ pub use scan::Scan;
 pub use segment::{Codec, SegmentError};
 pub use series::{Layout, SeriesId, SeriesSpec};
 pub use snapshot::Snapshot;
-pub use stats::{SegmentStats, Stats};
+pub use stats::{SegmentStats, SeriesStats, Stats};
 pub use store::{Settings, Store};
 pub use watch::{Progress, Watch};
 pub use write::{Receipt, Write};

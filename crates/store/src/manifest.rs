@@ -59,6 +59,15 @@ pub trait ManifestRead: Send {
     async fn series_after(&mut self, after: i64, limit: u64)
     -> Result<Vec<Stored<SeriesRow>>, ManifestError>;
 
+    /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key. Texts are compared byte by
+    /// byte, everywhere.
+    async fn series_with_prefix(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<Stored<SeriesRow>>, ManifestError>;
+
     /// All pieces of these series.
     async fn pieces(&mut self, series: &[i64]) -> Result<Vec<Stored<PieceRow>>, ManifestError>;
 

@@ -369,8 +369,8 @@ fn series_are_made_once_and_found_again() {
         let error = store.create_series(&[new, other]).await.unwrap_err();
         assert!(matches!(error, StoreError::SeriesDiffers { .. }) && error.is_invalid_input());
         assert_eq!(store.find_series("/b").await.unwrap(), None, "none of them is made");
-        assert_eq!(store.list_series(None, 10).await.unwrap(), [(ids[0], spec())]);
-        assert_eq!(store.list_series(Some(ids[0]), 10).await.unwrap(), []);
+        assert_eq!(store.series_below("", None, 10).await.unwrap(), [(ids[0], spec())]);
+        assert_eq!(store.series_below("/a/", Some("/a/T1/1_s"), 10).await.unwrap(), []);
         for (key, phase) in [("", 0), ("zero\0", 0), ("phase", SECOND), ("phase", -1)] {
             let result = store.create_series(&[regular(key, DataType::Float64, "1_s", phase)]).await;
             assert!(matches!(result, Err(StoreError::InvalidSeries { .. })), "{key} {phase}");
