@@ -13,13 +13,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod columns;
 mod finalize;
 mod in_memory;
 mod ingest;
 mod ladder;
+mod resolve;
 mod stored;
 
+pub use columns::{Columns, read_columns};
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
 pub use ingest::{IngestError, IngestOptions, Ingested, IngestedSeries, ingest};
+pub use resolve::{ResolveError, Resolved, catalog_of, resolve};
 pub use stored::{Query, Reading, read_stored};
