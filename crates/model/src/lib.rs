@@ -50,7 +50,7 @@ pub use hierarchy::{
 pub use ids::{CatalogId, CatalogPath, IdError, ParameterKey, RegistrationError, ResourceId};
 pub use kind::{Kind, UnknownKind};
 pub use locator::file_path;
-pub use properties::Properties;
+pub use properties::{Properties, PropertyError};
 pub use representation::{ArgumentError, Parameter, Parameters, Representation, RepresentationId};
 pub use resource::{DuplicateRepresentation, Resource};
 pub use resource_path::{Arguments, PathError, PathProblem, ResourcePath, Threshold};

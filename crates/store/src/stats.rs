@@ -172,11 +172,12 @@ fn stats_of(view: &SeriesView, bytes_and_rows: &HashMap<i64, (i64, i64)>) -> Ser
                 for &index in layers.iter().filter(|&&index| view.pieces[index].is_data()) {
                     let piece = &view.pieces[index];
                     let is_new = seen.insert(index);
-                    if piece.is_dense() {
-                        overlay_rows += step.range.intersection(piece.range).map_or(0, slots);
-                    } else if is_new {
-                        overlay_rows += piece.rows;
-                    }
+                    overlay_rows += match step.range.intersection(piece.range) {
+                        Some(range) if piece.is_dense() => slots(range),
+                        // Where in its range the rows are is not known: they count with the first step.
+                        _ if is_new => piece.rows,
+                        _ => 0,
+                    };
                 }
             }
         }

@@ -354,15 +354,41 @@ pub async fn pages_are_in_order(manifest: &Subject) {
 pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
     let last = char::MAX.to_string();
     let mut keys: Vec<String> = [
-        "/plant", "/plant/mast", "/plant/mast/T1/1_s", "/plant/mast/T1/10_ms", "/plant/mast/T1/1_min", "/plant/mastx/T1/1_s",
-        "/plant/mast_2/T1/1_s", "/plant/mastA2/T1/1_s", "/plant/mast%/T1", "/plant/mast%25/T1", "/plant/MAST/T1/1_s",
-        "/plant/\u{e4}", "/plant/a\u{308}", "/plant/z", "/plant/it's", "/plant/\"it\"", "/plant/back\\slash", "/plant/a b",
-        "/plant/a-b", "/plant/a?$1:x", "/plant0", "/Plant", "/\u{d7ff}", "/\u{e000}", "/\u{ffff}", "/\u{1f32c}", "",
-        "no slash", "/plant/\n",
+        "/plant",
+        "/plant/mast",
+        "/plant/mast/T1/1_s",
+        "/plant/mast/T1/10_ms",
+        "/plant/mast/T1/1_min",
+        "/plant/mastx/T1/1_s",
+        "/plant/mast_2/T1/1_s",
+        "/plant/mastA2/T1/1_s",
+        "/plant/mast%/T1",
+        "/plant/mast%25/T1",
+        "/plant/MAST/T1/1_s",
+        "/plant/\u{e4}",
+        "/plant/a\u{308}",
+        "/plant/z",
+        "/plant/it's",
+        "/plant/\"it\"",
+        "/plant/back\\slash",
+        "/plant/a b",
+        "/plant/a-b",
+        "/plant/a?$1:x",
+        "/plant0",
+        "/Plant",
+        "/\u{d7ff}",
+        "/\u{e000}",
+        "/\u{ffff}",
+        "/\u{1f32c}",
+        "",
+        "no slash",
+        "/plant/\n",
     ]
     .map(str::to_string)
     .to_vec();
-    keys.extend([&last, &format!("/{last}"), &format!("/{last}{last}"), &format!("/{last}/x")].map(String::clone));
+    keys.extend(
+        [&last, &format!("/{last}"), &format!("/{last}{last}"), &format!("/{last}/x")].map(String::clone),
+    );
     keys.push("/long".repeat(400));
     keys.extend((0..300).map(|i| format!("/many/T{i}/1_s")));
     let row = |(id, key): (usize, &String)| seal(series_row((id as i64 * 37) % 1009, key));
@@ -374,8 +400,21 @@ pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
     let mut view = manifest.read().await.unwrap();
     let mut prefixes = keys.clone();
     let parts = [
-        "/", "/plant/", "/plant/mast/", "/plant/mast_", "/plant/mast%", "/pl%", "/many/T1", "/many/T29", "/nothing", "/\u{d7ff}",
-        "/plant/mast/T1/1", "z", "%", "_", "'",
+        "/",
+        "/plant/",
+        "/plant/mast/",
+        "/plant/mast_",
+        "/plant/mast%",
+        "/pl%",
+        "/many/T1",
+        "/many/T29",
+        "/nothing",
+        "/\u{d7ff}",
+        "/plant/mast/T1/1",
+        "z",
+        "%",
+        "_",
+        "'",
     ];
     prefixes.extend(parts.map(str::to_string));
     for prefix in &prefixes {
@@ -398,8 +437,14 @@ pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
         }
     }
     // What pages begin after need not be a key, and may lie outside.
-    for (after, expected) in [("", 300), ("/many", 300), ("/many/T299/1_s", 77), ("/many/T98x", 1), ("/mb", 0), ("zz", 0)] {
-        assert_eq!(view.series_with_prefix("/many/T", Some(after), 1000).await.unwrap().len(), expected, "{after}");
+    for (after, expected) in
+        [("", 300), ("/many", 300), ("/many/T299/1_s", 77), ("/many/T98x", 1), ("/mb", 0), ("zz", 0)]
+    {
+        assert_eq!(
+            view.series_with_prefix("/many/T", Some(after), 1000).await.unwrap().len(),
+            expected,
+            "{after}"
+        );
     }
     assert_eq!(view.series_with_prefix("", None, u64::MAX).await.unwrap().len(), keys.len());
     assert_eq!(view.series_with_prefix("", None, 0).await.unwrap(), []);
