@@ -2,13 +2,13 @@
 
 use std::error::Error;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
-use sheaf_store::manifest::Manifest;
-use sheaf_store::{Disk, LocalDisk, Settings, Store, Watch};
+use sheaf_model::ResourcePath;
+use sheaf_store::{LocalDisk, Settings, Store, Watch};
 
 /// Name of the SQLite database in the data folder.
 const DATABASE: &str = "sheaf.db";
@@ -39,41 +39,67 @@ impl DataArgs {
         }
     }
 
+    async fn connect(&self, folder: &Path) -> Result<Database, Box<dyn Error>> {
+        Ok(match &self.database {
+            Some(url) => Database::connect(url).await?,
+            None => Database::sqlite(&folder.join(DATABASE)).await?,
+        })
+    }
+
     /// The folder and the database, which must both be there.
-    pub(crate) async fn existing(&self) -> Result<(Arc<dyn Disk>, Arc<dyn Manifest>), Box<dyn Error>> {
+    pub(crate) async fn existing(&self) -> Result<(PathBuf, Database), Box<dyn Error>> {
         let folder = self.folder()?;
-        let file = folder.join(DATABASE);
-        if !folder.is_dir() || (self.database.is_none() && !file.is_file()) {
+        if !folder.is_dir() || (self.database.is_none() && !folder.join(DATABASE).is_file()) {
             return Err(format!(
                 "there is no store in {}: name its folder with --data-dir, or write something first",
                 folder.display()
             )
             .into());
         }
-        let database = match &self.database {
-            Some(url) => Database::connect(url).await?,
-            None => Database::sqlite(&file).await?,
-        };
-        Ok((Arc::new(LocalDisk::new(folder)?), Arc::new(database.manifest())))
+        let database = self.connect(&folder).await?;
+        Ok((folder, database))
     }
 
     /// The store; a new one if there is none.
-    pub(crate) async fn create(&self) -> Result<Store, Box<dyn Error>> {
+    pub(crate) async fn create(&self) -> Result<Data, Box<dyn Error>> {
         let folder = self.folder()?;
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("can't make the folder {}: {error}", folder.display()))?;
-        let database = match &self.database {
-            Some(url) => Database::connect(url).await?,
-            None => Database::sqlite(&folder.join(DATABASE)).await?,
-        };
-        let disk = Arc::new(LocalDisk::new(folder)?);
-        Ok(Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?)
+        let database = self.connect(&folder).await?;
+        Data::new(folder, database).await
     }
 
     /// The store, which must be there.
-    pub(crate) async fn open(&self) -> Result<Store, Box<dyn Error>> {
-        let (disk, manifest) = self.existing().await?;
-        Ok(Store::open(disk, manifest, Settings::default()).await?)
+    pub(crate) async fn open(&self) -> Result<Data, Box<dyn Error>> {
+        let (folder, database) = self.existing().await?;
+        Data::new(folder, database).await
+    }
+}
+
+/// A store, and what else its folder and its database hold.
+pub(crate) struct Data {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+}
+
+impl Data {
+    async fn new(folder: PathBuf, database: Database) -> Result<Data, Box<dyn Error>> {
+        let disk = Arc::new(LocalDisk::new(folder)?);
+        let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
+        Ok(Data { store, database })
+    }
+
+    /// The unit of the resource of each path.
+    pub(crate) async fn units(
+        &self,
+        paths: impl Iterator<Item = &ResourcePath>,
+    ) -> Result<Vec<Option<String>>, Box<dyn Error>> {
+        let mut units = Vec::new();
+        for path in paths {
+            let properties = self.database.metadata().resource(path.catalog(), path.resource()).await?;
+            units.push(properties.unit().map(str::to_owned));
+        }
+        Ok(units)
     }
 }
 

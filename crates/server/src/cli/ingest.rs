@@ -77,7 +77,7 @@ struct Done {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     data::run(async |watch| {
-        let store = args.data.create().await?;
+        let store = args.data.create().await?.store;
         for file in &args.files {
             let input = if file.as_os_str() == "-" { Input::stdin() } else { Input::file(file) };
             let options = CsvOptions {
