@@ -39,6 +39,14 @@ impl DataArgs {
         }
     }
 
+    /// The options that say where the data are, as they have to be given again.
+    pub(crate) fn as_options(&self) -> String {
+        let folder = self.data_dir.as_ref().map(|folder| format!(" --data-dir {}", folder.display()));
+        // The URL may hold a password, so it is not shown.
+        let database = self.database.as_ref().map(|_| " --database URL".to_owned());
+        [folder, database].into_iter().flatten().collect()
+    }
+
     async fn connect(&self, folder: &Path) -> Result<Database, Box<dyn Error>> {
         Ok(match &self.database {
             Some(url) => Database::connect(url).await?,

@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let format = args.format()?;
     data::run(async |watch| {
         let data = args.data.open().await?;
-        let request = Request::new(args, &data).await?;
+        let request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
         if args.explain {
             return request.explain(args.json, out);
         }
@@ -101,6 +101,19 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         output.finish()?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Prints all values of paths: as a table with so many rows, or as JSON.
+pub(crate) async fn show(
+    data: &Data,
+    paths: &[ResourcePath],
+    json: bool,
+    rows: usize,
+    watch: &Watch,
+    out: &mut (impl Write + Send),
+) -> Result<(), Box<dyn Error>> {
+    let format = if json { Format::Json } else { Format::Table };
+    Request::new(data, paths, None, None, None).await?.write(format, rows, out, watch).await
 }
 
 impl Args {
@@ -138,11 +151,17 @@ struct Request {
 }
 
 impl Request {
-    async fn new(args: &Args, data: &Data) -> Result<Request, Box<dyn Error>> {
-        let period = check_one_period(args.paths.iter().map(ResourcePath::period))?;
+    async fn new(
+        data: &Data,
+        paths: &[ResourcePath],
+        begin: Option<Tick>,
+        end: Option<Tick>,
+        threshold: Option<Threshold>,
+    ) -> Result<Request, Box<dyn Error>> {
+        let period = check_one_period(paths.iter().map(ResourcePath::period))?;
         let period = period.ok_or("there is no path to read")?;
-        let mut items = Vec::with_capacity(args.paths.len());
-        for path in &args.paths {
+        let mut items = Vec::with_capacity(paths.len());
+        for path in paths {
             items.push(resolve(&data.store, path).await?);
         }
         let ids: Vec<_> = items.iter().map(|item| item.series).collect();
@@ -154,7 +173,7 @@ impl Request {
             }
         }
         let hull = hull.map(|hull| period.widen(hull)).transpose()?;
-        let (begin, end) = match (args.begin, args.end, hull) {
+        let (begin, end) = match (begin, end, hull) {
             (Some(begin), Some(end), _) => (begin, end),
             (begin, end, Some(hull)) => (begin.unwrap_or(hull.begin()), end.unwrap_or(hull.end())),
             (_, _, None) => {
@@ -166,7 +185,7 @@ impl Request {
         let range = TimeRange::new(begin, end)?;
         check_range(period, range)?;
         let units = data.units(items.iter().map(|item| &item.path)).await?;
-        Ok(Request { snapshot, items, units, period, range, threshold: args.nan_threshold })
+        Ok(Request { snapshot, items, units, period, range, threshold })
     }
 
     /// The columns of these items, from begin to end.
