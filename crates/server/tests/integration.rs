@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "integration/reading.rs"]
+mod reading;
+
 use std::process::{Command, Output};
 
 fn sheaf(args: &[&str]) -> Output {
@@ -51,25 +54,21 @@ fn wrong_usage_is_2_and_help_has_an_example() {
     assert_eq!(sheaf(&[]).status.code(), Some(2));
     assert_eq!(sheaf(&["path"]).status.code(), Some(2));
     assert_eq!(sheaf(&["pth"]).status.code(), Some(2));
-    for command in [&["--help"][..], &["path", "--help"], &["kinds", "--help"], &["demo", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["path", "--help"],
+        &["kinds", "--help"],
+        &["demo", "--help"],
+        &["read", "--help"],
+        &["catalogs", "--help"],
+        &["delete", "--help"],
+        &["export", "--help"],
+        &["ingest", "--help"],
+    ] {
         let output = sheaf(command);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains("Example"), "{command:?}");
     }
-}
-
-#[test]
-fn the_demo_aggregates_and_shows_a_gap() {
-    let output = sheaf(&["demo", "--json"]);
-    assert_eq!(output.status.code(), Some(0));
-    let rows: Vec<serde_json::Value> =
-        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let counts: Vec<_> = rows.iter().map(|row| row["count"].as_f64().unwrap()).collect();
-    assert_eq!(counts, [60_000.0, 60_000.0, 60_000.0, 54_000.0, 60_000.0, 60_000.0]);
-    assert!(rows[3]["mean"].is_null() && rows[3]["begin"] == "2020-01-01T00:30:00Z");
-    // The mean of 12 + 3·sin over the first sixth of its period: 12 + 3·(1 - cos 60°)/(π/3).
-    assert!((rows[0]["mean"].as_f64().unwrap() - (12.0 + 4.5 / std::f64::consts::PI)).abs() < 1e-3);
-    assert!(text(&sheaf(&["demo"]).stdout).contains("sheaf kinds"));
 }
 
 #[test]
