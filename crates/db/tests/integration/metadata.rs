@@ -1,7 +1,6 @@
 //! Metadata of catalogs and resources, and sources.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sheaf_db::testing::TestDatabase;
@@ -245,7 +244,7 @@ async fn patches_at_the_same_time_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_are_kept_at_once_and_pages_of_them_are_fast() {
+async fn many_are_kept_at_once() {
     const RESOURCES: usize = 30_000;
     for test in both().await {
         let metadata = test.open().await.metadata();
@@ -256,17 +255,6 @@ async fn many_are_kept_at_once_and_pages_of_them_are_fast() {
         // Nothing is left to do.
         metadata.patch(vec![], all).await.unwrap();
         assert_eq!(resources_below(&metadata, &CatalogPath::Root, 1000).await.len(), RESOURCES);
-        let path: CatalogPath = "/plant".parse().unwrap();
-        let after = (catalog_id("/plant/mast50"), resource_id("T5000"));
-        let mut fastest = Duration::MAX;
-        for _ in 0..20 {
-            let begun = Instant::now();
-            let page = metadata.resources_below(&path, Some((&after.0, &after.1)), 50).await.unwrap();
-            fastest = fastest.min(begun.elapsed());
-            assert_eq!(page.len(), 50);
-        }
-        // Reading all of them takes many times as long, whatever the machine.
-        assert!(fastest < Duration::from_millis(20), "{fastest:?}");
     }
 }
 
