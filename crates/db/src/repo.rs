@@ -22,10 +22,10 @@ const LONGEST_CATALOG_ID: usize = 2000;
 /// The longest JSON text in a row, in bytes. 1 MiB: a long readme, and a page of rows still fits into memory.
 const LONGEST_JSON: usize = 1 << 20;
 
-/// A transaction of a repository: everything that is done in it, and in which table, for messages.
+/// A transaction of a repository. Its errors name the table of the entity they are asked for.
 struct Transaction<'a> {
     /// Before `turn`: it is rolled back before the next writer of this process begins.
-    transaction: DatabaseTransaction,
+    tx: DatabaseTransaction,
     database: &'a Database,
     _turn: Option<OwnedMutexGuard<()>>,
 }
@@ -33,17 +33,16 @@ struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// One that reads from `E`; `None` as long as the table is not there, which is then as good as empty.
     async fn read<E: Table>(database: &'a Database) -> Result<Option<Transaction<'a>>, RepositoryError> {
-        let transaction =
+        let tx =
             database.begin_read_complete().await.map_err(|error| failed::<E>(database, "read", &error))?;
-        Ok(transaction.map(|transaction| Transaction { transaction, database, _turn: None }))
+        Ok(tx.map(|tx| Transaction { tx, database, _turn: None }))
     }
 
     /// The one that writes.
     async fn write<E: Table>(database: &'a Database) -> Result<Transaction<'a>, RepositoryError> {
         let turn = database.turn().await;
-        let transaction =
-            database.begin_write().await.map_err(|error| failed::<E>(database, "change", &error))?;
-        Ok(Transaction { transaction, database, _turn: Some(turn) })
+        let tx = database.begin_write().await.map_err(|error| failed::<E>(database, "change", &error))?;
+        Ok(Transaction { tx, database, _turn: Some(turn) })
     }
 
     fn reading<E: Table, T>(&self, result: Result<T, DbErr>) -> Result<T, RepositoryError> {
@@ -55,7 +54,7 @@ impl<'a> Transaction<'a> {
     }
 
     async fn commit<E: Table>(self) -> Result<(), RepositoryError> {
-        let result = self.transaction.commit().await;
+        let result = self.tx.commit().await;
         result.map_err(|error| failed::<E>(self.database, "change", &error))
     }
 }

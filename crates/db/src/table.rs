@@ -200,7 +200,7 @@ pub(crate) async fn select_keys<E: Table>(
     let mut rows = Vec::new();
     let (condition, width) = has_key::<E>();
     for chunk in in_chunks(keys, width, INSERT_ROWS) {
-        let sql = select::<E>(transaction).text(&condition).tuples(chunk, width).text(")");
+        let sql = select::<E>(transaction).text(&condition).tuples(chunk, width).text(KEYS_END);
         sql.rows_into::<E>(transaction, &mut rows).await?;
     }
     Ok(rows)
@@ -228,17 +228,21 @@ pub(crate) async fn delete_keys<E: Table>(
     let (condition, width) = has_key::<E>();
     let mut deleted = 0;
     for chunk in in_chunks(keys, width, INSERT_ROWS) {
-        let sql = delete::<E>(transaction).text(&condition).tuples(chunk, width).text(")");
+        let sql = delete::<E>(transaction).text(&condition).tuples(chunk, width).text(KEYS_END);
         deleted += sql.execute(transaction).await?;
     }
     Ok(deleted)
 }
 
-/// The beginning of a condition on whole keys, and how many parts a key has.
+/// The beginning of a condition on whole keys, and how many parts a key has. Of several `VALUES` alone SQLite makes a
+/// compound query, for which it does not use an index: it would look at every row of the table.
 fn has_key<E: EntityTrait>() -> (String, usize) {
     let names = primary_key::<E>();
-    (format!(" WHERE ({}) IN (VALUES ", names.join(", ")), names.len())
+    (format!(" WHERE ({}) IN (SELECT * FROM (VALUES ", names.join(", ")), names.len())
 }
+
+/// The end of that condition.
+const KEYS_END: &str = ") AS wanted)";
 
 /// The first text behind all that begin with `prefix`, in the order of bytes, which is that of characters, too; `None`
 /// where there is none. Between the two a database finds the texts with the prefix in its index, whatever characters are

@@ -198,8 +198,8 @@ impl Metadata {
         condition: impl FnOnce(Sql) -> Sql + Send,
     ) -> Result<Vec<(E::Key, Properties)>, RepositoryError> {
         let Some(transaction) = Transaction::read::<E>(&self.database).await? else { return Ok(Vec::new()) };
-        let sql = condition(select::<E>(&transaction.transaction));
-        let rows = transaction.reading::<E, _>(sql.rows::<E>(&transaction.transaction).await)?;
+        let sql = condition(select::<E>(&transaction.tx));
+        let rows = transaction.reading::<E, _>(sql.rows::<E>(&transaction.tx).await)?;
         rows.into_iter().map(|row| parse::<E>(&self.database, row)).collect()
     }
 }
@@ -316,7 +316,7 @@ async fn apply<E: PropertyTable>(
     let before: BTreeMap<E::Key, Properties> = match how {
         How::Patch => {
             let values = keys.into_iter().flat_map(E::values).collect();
-            let rows = select_keys::<E>(&transaction.transaction, values).await;
+            let rows = select_keys::<E>(&transaction.tx, values).await;
             let rows = transaction.reading::<E, _>(rows)?.into_iter();
             rows.map(|row| parse::<E>(transaction.database, row)).collect::<Result<_, _>>()?
         }
@@ -349,9 +349,9 @@ async fn apply<E: PropertyTable>(
         }
     }
     let changed = !(rows.is_empty() && gone.is_empty());
-    let deleted = delete_keys::<E>(&transaction.transaction, gone).await;
+    let deleted = delete_keys::<E>(&transaction.tx, gone).await;
     transaction.changing::<E, _>(deleted)?;
-    let inserted = insert::<E>(&transaction.transaction, rows, Existing::Replace).await;
+    let inserted = insert::<E>(&transaction.tx, rows, Existing::Replace).await;
     transaction.changing::<E, _>(inserted)?;
     Ok(changed)
 }

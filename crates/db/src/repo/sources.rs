@@ -72,8 +72,7 @@ impl Sources {
         }
         let json = to_json(&configuration, mount.as_str())?;
         let transaction = Transaction::write::<Table>(&self.database).await?;
-        let there =
-            select_in::<Table>(&transaction.transaction, sources::Column::Mount, vec![mount.as_str().into()]);
+        let there = select_in::<Table>(&transaction.tx, sources::Column::Mount, vec![mount.as_str().into()]);
         if let Some(there) = transaction.reading::<Table, _>(there.await)?.pop() {
             return Err(RepositoryError::Mounted { mount, kind: there.kind });
         }
@@ -85,7 +84,7 @@ impl Sources {
             configuration: json,
             created_at_ms,
         };
-        let inserted = insert::<Table>(&transaction.transaction, [row], Existing::Refuse).await;
+        let inserted = insert::<Table>(&transaction.tx, [row], Existing::Refuse).await;
         transaction.changing::<Table, _>(inserted)?;
         transaction.commit::<Table>().await?;
         Ok(Source { mount, kind, configuration, created_at_ms })
@@ -103,11 +102,11 @@ impl Sources {
         let Some(transaction) = Transaction::read::<Table>(&self.database).await? else {
             return Ok(Vec::new());
         };
-        let sql = select::<Table>(&transaction.transaction)
+        let sql = select::<Table>(&transaction.tx)
             .text(" WHERE \"mount\" > ")
             .value(after.map_or("", CatalogId::as_str))
             .page("\"mount\"", limit as u64);
-        let rows = transaction.reading::<Table, _>(sql.rows::<Table>(&transaction.transaction).await)?;
+        let rows = transaction.reading::<Table, _>(sql.rows::<Table>(&transaction.tx).await)?;
         rows.into_iter().map(|row| self.source(row)).collect()
     }
 
@@ -121,7 +120,7 @@ impl Sources {
             .filter(|mount| mount.as_str().len() <= LONGEST_CATALOG_ID)
             .map(|mount| mount.as_str().into())
             .collect();
-        let rows = select_in::<Table>(&transaction.transaction, sources::Column::Mount, mounts).await;
+        let rows = select_in::<Table>(&transaction.tx, sources::Column::Mount, mounts).await;
         let rows = transaction.reading::<Table, _>(rows)?;
         rows.into_iter().max_by_key(|row| row.mount.len()).map(|row| self.source(row)).transpose()
     }
@@ -133,7 +132,7 @@ impl Sources {
     pub async fn remove(&self, mount: &CatalogId) -> Result<bool, RepositoryError> {
         let transaction = Transaction::write::<Table>(&self.database).await?;
         let removed =
-            delete_in::<Table>(&transaction.transaction, sources::Column::Mount, vec![mount.as_str().into()]);
+            delete_in::<Table>(&transaction.tx, sources::Column::Mount, vec![mount.as_str().into()]);
         let removed = transaction.changing::<Table, _>(removed.await)?;
         transaction.commit::<Table>().await?;
         Ok(removed > 0)
