@@ -33,7 +33,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let options = CheckOptions { repair: args.repair, accept_loss: args.accept_loss };
-    let report = data::run(async |watch| {
+    let report = data::run(data::Unit::Count, async |watch| {
         let (disk, manifest) = args.data.existing().await?;
         Ok(check(disk, manifest, Settings::default(), options, &watch).await?)
     })?;
