@@ -51,7 +51,14 @@ impl Default for IngestOptions {
     fn default() -> IngestOptions {
         // 64 MiB are more than a million rows of four series: a row group of each.
         let budget_bytes = 64 << 20;
-        IngestOptions { catalog: None, period: None, irregular: false, align: false, data_type: None, budget_bytes }
+        IngestOptions {
+            catalog: None,
+            period: None,
+            irregular: false,
+            align: false,
+            data_type: None,
+            budget_bytes,
+        }
     }
 }
 

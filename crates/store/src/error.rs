@@ -44,7 +44,9 @@ pub enum StoreError {
         problem: InvalidRows,
     },
     /// A value that another type does not hold.
-    #[error("series `{key}` can't become {wanted}: its value at {start} is {value}, which no {wanted} holds exactly")]
+    #[error(
+        "series `{key}` can't become {wanted}: its value at {start} is {value}, which no {wanted} holds exactly"
+    )]
     Inexact {
         /// The key of the series.
         key: String,

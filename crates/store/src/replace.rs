@@ -157,8 +157,8 @@ fn write_copy(
     let mut splitter = Splitter::new(spec);
     for rows in scan {
         let rows = converted(rows?, spec)?;
-        let rows =
-            check(spec, rows).map_err(|problem| StoreError::InvalidRows { key: spec.key.clone(), problem })?;
+        let rows = check(spec, rows)
+            .map_err(|problem| StoreError::InvalidRows { key: spec.key.clone(), problem })?;
         splitter.push(&rows, &mut sink)?;
     }
     splitter.finish(&mut sink)?;

@@ -83,7 +83,9 @@ pub enum ColumnProblem {
         resource: ResourceId,
     },
     /// Its period can't be found out.
-    #[error("has too few rows to find out their period; say which it is (--period), or that they have none (--irregular)")]
+    #[error(
+        "has too few rows to find out their period; say which it is (--period), or that they have none (--irregular)"
+    )]
     NoPeriod,
     /// Its rows are anywhere.
     #[error(
@@ -92,7 +94,9 @@ pub enum ColumnProblem {
     )]
     NotAtPeriod(SamplePeriod),
     /// Integers that no float holds, beside fractions.
-    #[error("has fractions, and integers beyond 2^53, which no FLOAT64 holds exactly: they can't be one series")]
+    #[error(
+        "has fractions, and integers beyond 2^53, which no FLOAT64 holds exactly: they can't be one series"
+    )]
     Inexact,
     /// Series of the store have another phase.
     #[error(

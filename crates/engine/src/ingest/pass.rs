@@ -8,9 +8,7 @@ use sheaf_model::{CatalogId, DataType, ResourceId, SamplePeriod};
 use sheaf_sources::{
     Column, ColumnValues, Place, Rows as TableRows, Seen, Spacing, Summary, Table, most_jitter_ticks, spacing,
 };
-use sheaf_store::{
-    Layout, Rows, SeriesId, SeriesSpec, Store, StoreError, StreamedWrite, Watch,
-};
+use sheaf_store::{Layout, Rows, SeriesId, SeriesSpec, Store, StoreError, StreamedWrite, Watch};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -225,7 +223,8 @@ impl Pass {
     /// Takes rows up. Returns hints if some of them contradict what is written.
     fn take(&mut self, more: &More) -> Result<Option<Hints>, IngestError> {
         for column in &more.new_columns {
-            let resource = resource_of(column).map_err(|problem| self.column_error(&column.title, problem))?;
+            let resource =
+                resource_of(column).map_err(|problem| self.column_error(&column.title, problem))?;
             self.series.push(Series {
                 column: column.clone(),
                 resource,
@@ -408,7 +407,9 @@ impl Pass {
                 }
             };
             let key = match guess.layout {
-                Layout::Regular { period, .. } => format!("{}/{}/{period}", self.order.catalog, series.resource),
+                Layout::Regular { period, .. } => {
+                    format!("{}/{}/{period}", self.order.catalog, series.resource)
+                }
                 Layout::Irregular => format!("{}/{}", self.order.catalog, series.resource),
             };
             guesses.push((at, guess, key));
@@ -516,11 +517,7 @@ impl Pass {
 
     /// The timeline and the type of a series; no type as long as there is nothing to tell it from. `None` as long as
     /// nothing is decided about the series.
-    fn decide_type(
-        &mut self,
-        at: usize,
-        is_last: bool,
-    ) -> Result<Option<(usize, Option<DataType>)>, Stop> {
+    fn decide_type(&mut self, at: usize, is_last: bool) -> Result<Option<(usize, Option<DataType>)>, Stop> {
         let series = &self.series[at];
         let Some(target) = &series.target else { return Ok(None) };
         let timeline = target.timeline;
@@ -605,7 +602,9 @@ impl Pass {
                 Ok(())
             }
             // Somebody else made one of them since they were looked for.
-            Err(StoreError::SeriesDiffers { .. }) if self.order.can_repeat => Err(Stop::Again(Hints::default())),
+            Err(StoreError::SeriesDiffers { .. }) if self.order.can_repeat => {
+                Err(Stop::Again(Hints::default()))
+            }
             Err(error) => Err(self.store_error(error).into()),
         }
     }
@@ -751,9 +750,7 @@ impl Hints {
         self.floats.extend(floats.map(|(at, _)| *at as usize));
         match &more.batch.rows {
             TableRows::Wide(columns) => {
-                let has_fraction = |values: &ColumnValues| {
-                    matches!(values, ColumnValues::Floats(values) if values.iter().any(|&value| is_fraction(Some(value))))
-                };
+                let has_fraction = |values: &ColumnValues| matches!(values, ColumnValues::Floats(values) if values.iter().any(|&value| is_fraction(Some(value))));
                 let fractions = columns.iter().enumerate().filter(|(_, values)| has_fraction(values));
                 self.fractions.extend(fractions.map(|(at, _)| at));
             }

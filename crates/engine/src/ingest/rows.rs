@@ -62,23 +62,24 @@ pub(super) fn rows(placed: &Placed, converted: Converted, layout: Layout) -> Res
         }
         words
     };
-    let (starts, picked): (Option<Vec<Tick>>, Vec<Option<u32>>) = match (layout, chosen.first(), chosen.last()) {
-        // A place for each slot costs less than a start for each row.
-        (Layout::Regular { period, .. }, Some(first), Some(last))
-            if (last.0 - first.0) / period.ticks() < 2 * chosen.len() as i64 =>
-        {
-            let slots = ((last.0 - first.0) / period.ticks()) as usize + 1;
-            let mut picked = vec![None; slots];
-            for &(start, row) in &chosen {
-                picked[((start - first.0) / period.ticks()) as usize] = Some(row);
+    let (starts, picked): (Option<Vec<Tick>>, Vec<Option<u32>>) =
+        match (layout, chosen.first(), chosen.last()) {
+            // A place for each slot costs less than a start for each row.
+            (Layout::Regular { period, .. }, Some(first), Some(last))
+                if (last.0 - first.0) / period.ticks() < 2 * chosen.len() as i64 =>
+            {
+                let slots = ((last.0 - first.0) / period.ticks()) as usize + 1;
+                let mut picked = vec![None; slots];
+                for &(start, row) in &chosen {
+                    picked[((start - first.0) / period.ticks()) as usize] = Some(row);
+                }
+                (None, picked)
             }
-            (None, picked)
-        }
-        _ => {
-            let starts = chosen.iter().map(|&(start, _)| Tick::new(start).unwrap_or(Tick::MIN)).collect();
-            (Some(starts), chosen.iter().map(|&(_, row)| Some(row)).collect())
-        }
-    };
+            _ => {
+                let starts = chosen.iter().map(|&(start, _)| Tick::new(start).unwrap_or(Tick::MIN)).collect();
+                (Some(starts), chosen.iter().map(|&(_, row)| Some(row)).collect())
+            }
+        };
     let words = (!values.data_type().is_float()).then(|| bits(&picked));
     let values = map_values!(&values, values, missing => {
         picked.iter().map(|row| row.map_or(missing, |row| values[row as usize])).collect()

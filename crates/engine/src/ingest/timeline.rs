@@ -130,12 +130,7 @@ impl Timeline {
     }
 
     /// The slot of each row, in order of time.
-    fn to_slots(
-        &mut self,
-        times: &Times,
-        order: &[u32],
-        align: bool,
-    ) -> Result<Vec<(i64, u32)>, Misplaced> {
+    fn to_slots(&mut self, times: &Times, order: &[u32], align: bool) -> Result<Vec<(i64, u32)>, Misplaced> {
         let (slots, step, most) = match self.layout {
             Layout::Regular { period, phase_ticks } => {
                 (Some(Slots::new(period, phase_ticks)), period.ticks(), most_jitter_ticks(period))
@@ -177,11 +172,7 @@ impl Timeline {
     }
 
     /// The rows whose slot an earlier one has, in these places or before, and whether several of these share one.
-    fn find_seconds(
-        &self,
-        times: &Times,
-        places: &mut [(i64, u32)],
-    ) -> Result<(Found, bool), Misplaced> {
+    fn find_seconds(&self, times: &Times, places: &mut [(i64, u32)]) -> Result<(Found, bool), Misplaced> {
         let mut second = Found::default();
         let has_several = places.windows(2).any(|pair| pair[0].0 == pair[1].0);
         if has_several {

@@ -82,7 +82,8 @@ fn is_exact(chunk: &Chunk, row: usize) -> bool {
 fn to_f32(value: f64) -> Option<f32> {
     let short = value as f32;
     let is_same = || {
-        short.is_finite() && short.to_string().parse::<f64>().is_ok_and(|again| again.to_bits() == value.to_bits())
+        short.is_finite()
+            && short.to_string().parse::<f64>().is_ok_and(|again| again.to_bits() == value.to_bits())
     };
     (value.is_nan() || f64::from(short) == value || is_same()).then_some(short)
 }
@@ -133,9 +134,8 @@ mod tests {
 
     #[test]
     fn values_fit_exactly_or_are_named() {
-        let values = |chunk, to| {
-            convert(chunk, to).map(|converted| converted.values).map_err(|misfit| misfit.row)
-        };
+        let values =
+            |chunk, to| convert(chunk, to).map(|converted| converted.values).map_err(|misfit| misfit.row);
         assert_eq!(values(ints(&[-128, 127]), DataType::Int8), Ok(Values::I8(vec![-128, 127])));
         assert_eq!(values(ints(&[1, 128]), DataType::Int8), Err(1));
         assert_eq!(values(ints(&[-1]), DataType::Uint64), Err(0));
@@ -145,7 +145,10 @@ mod tests {
         assert_eq!(values(floats(&[1e17]), DataType::Int64), Err(0));
         let converted = convert(floats(&[f64::NAN, 3.0]), DataType::Uint16).ok().unwrap();
         assert_eq!((converted.values, converted.validity), (Values::U16(vec![0, 3]), Some(vec![0b10])));
-        assert_eq!(values(floats(&[21.3, 0.1, 1e30]), DataType::Float32), Ok(Values::F32(vec![21.3, 0.1, 1e30])));
+        assert_eq!(
+            values(floats(&[21.3, 0.1, 1e30]), DataType::Float32),
+            Ok(Values::F32(vec![21.3, 0.1, 1e30]))
+        );
         assert_eq!(values(floats(&[21.3, 21.345_678_901]), DataType::Float32), Err(1));
         assert_eq!(values(floats(&[1e300]), DataType::Float32), Err(0));
         assert_eq!(values(floats(&[f64::INFINITY]), DataType::Int64), Err(0));

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 use sheaf_engine::{Found, IngestOptions, Ingested, IngestedSeries, Reopen, ingest};
@@ -107,6 +108,9 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     })
 }
 
+/// How often somebody looks whether it was cancelled while nothing can be read.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// Some of several files are in the store, others are not.
 #[derive(Debug)]
 struct Interrupted {
@@ -139,12 +143,7 @@ impl Error for Interrupted {
 }
 
 /// Reads a file and writes it.
-async fn take(
-    args: &Args,
-    store: &Store,
-    path: &Path,
-    watch: &Watch,
-) -> Result<Ingested, Box<dyn Error>> {
+async fn take(args: &Args, store: &Store, path: &Path, watch: &Watch) -> Result<Ingested, Box<dyn Error>> {
     let input = if path.as_os_str() == "-" { Input::stdin() } else { Input::file(path) };
     let options = CsvOptions {
         delimiter: args.delimiter,
@@ -162,7 +161,7 @@ async fn take(
             open(input.again().ok_or_else(failed)?, options.clone())
         }) as Reopen
     });
-    let table = tokio::task::spawn_blocking(move || open(input, options)).await??;
+    let table = opened(input, options, watch).await?;
     let options = IngestOptions {
         catalog: args.catalog.clone(),
         period: args.period,
@@ -172,6 +171,21 @@ async fn take(
         ..IngestOptions::default()
     };
     Ok(ingest(store, table, again, &options, watch).await?)
+}
+
+/// Opens a table. It may wait for its first rows for ever, so that is a thread which the program does not wait for.
+async fn opened(input: Input, options: CsvOptions, watch: &Watch) -> Result<Box<dyn Table>, Box<dyn Error>> {
+    let (sender, mut receiver) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // Nobody waits for it any more: that is all right.
+        let _unheard = sender.send(open(input, options));
+    });
+    loop {
+        match tokio::time::timeout(PATIENCE, &mut receiver).await {
+            Ok(table) => return Ok(table.map_err(|_| "reading ended early")??),
+            Err(_) => watch.step("waiting", 0, 0)?,
+        }
+    }
 }
 
 /// The table in an input.
@@ -204,7 +218,8 @@ fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
 fn add_folder(folder: &Path, inputs: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     let failed = |error| format!("can't list {}: {error}", folder.display());
     let entries = std::fs::read_dir(folder).map_err(failed)?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
+    let mut paths =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().map_err(failed)?;
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

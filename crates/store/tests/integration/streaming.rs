@@ -107,7 +107,8 @@ proptest! {
 
 /// Three large appends and a small one, so that some is in files and some in the tail.
 fn script() -> Vec<Change> {
-    let part = |series, slot, len, seed| Part { series, slot, shape: Shape::Run { len }, seed, missing_percent: 0 };
+    let part =
+        |series, slot, len, seed| Part { series, slot, shape: Shape::Run { len }, seed, missing_percent: 0 };
     let change = |parts| Change { parts, deletions: Vec::new() };
     vec![
         change(vec![part(0, 0, 300, 1), part(3, 0, 200, 1)]),
@@ -124,7 +125,8 @@ fn any_operation_may_fail_and_nothing_half_written_is_visible() {
             for nth in 0.. {
                 let specs = specs();
                 let (mut disk, manifest, store, ids) = new_store(&specs, impatient()).await;
-                let part = Part { series: 0, slot: 50, shape: Shape::Run { len: 400 }, seed: 9, missing_percent: 0 };
+                let part =
+                    Part { series: 0, slot: 50, shape: Shape::Run { len: 400 }, seed: 9, missing_percent: 0 };
                 let first = Change { parts: vec![part], deletions: Vec::new() };
                 store.write(first.write(&specs, &ids)).await.unwrap();
                 let mut model: Model = specs.iter().map(|_| std::sync::Arc::default()).collect();
@@ -226,7 +228,8 @@ fn what_is_not_committed_leaves_nothing() {
         // Rows that don't fit are refused, and those before are still there to be committed.
         let mut write = store.begin_write();
         append(&mut write, &script(), &specs, &ids).await.unwrap();
-        let wrong = write.append(vec![(ids[0], floats(0, vec![1.0; 500])), (ids[1], floats(0, vec![1.0]))]).await;
+        let wrong =
+            write.append(vec![(ids[0], floats(0, vec![1.0; 500])), (ids[1], floats(0, vec![1.0]))]).await;
         assert!(matches!(wrong, Err(StoreError::InvalidRows { .. })), "{wrong:?}");
         write.commit().await.unwrap();
         let mut model: Model = specs.iter().map(|_| std::sync::Arc::default()).collect();
@@ -306,7 +309,8 @@ async fn found_floats(store: &Store, key: &str) -> BTreeMap<i64, f64> {
     let id = store.find_series(key).await.unwrap().unwrap();
     let mut all = BTreeMap::new();
     let scan = store.scan(id, None).await.unwrap();
-    let rows: Vec<Rows> = tokio::task::spawn_blocking(move || scan.map(Result::unwrap).collect()).await.unwrap();
+    let rows: Vec<Rows> =
+        tokio::task::spawn_blocking(move || scan.map(Result::unwrap).collect()).await.unwrap();
     for rows in rows {
         let Values::F64(values) = rows.values() else { panic!("{:?}", rows.values().data_type()) };
         for (row, value) in values.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
