@@ -285,6 +285,10 @@ impl ManifestWrite for Transaction {
         self.put::<series::Entity>(rows, Existing::Replace).await
     }
 
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError> {
+        self.remove::<series::Entity>(series::Column::Id, values(ids)).await.map(drop)
+    }
+
     async fn insert_pieces(&mut self, rows: Vec<Stored<PieceRow>>) -> Result<(), ManifestError> {
         self.put::<pieces::Entity>(rows, Existing::Refuse).await
     }

@@ -24,6 +24,8 @@ mod stored;
 pub use columns::{Columns, read_columns};
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
-pub use ingest::{IngestError, IngestOptions, Ingested, IngestedSeries, ingest};
+pub use ingest::{
+    ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
+};
 pub use resolve::{ResolveError, Resolved, catalog_of, resolve};
 pub use stored::{Query, Reading, read_stored};

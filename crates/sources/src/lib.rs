@@ -47,7 +47,7 @@ pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
 pub use input::{Compression, Input};
-pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
+pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
 };

@@ -112,6 +112,9 @@ pub trait ManifestWrite: ManifestRead {
     /// Adds series, or replaces those with the same ids.
     async fn put_series(&mut self, rows: Vec<Stored<SeriesRow>>) -> Result<(), ManifestError>;
 
+    /// Removes the series with these ids.
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError>;
+
     /// Adds pieces.
     async fn insert_pieces(&mut self, rows: Vec<Stored<PieceRow>>) -> Result<(), ManifestError>;
 

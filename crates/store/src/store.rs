@@ -176,6 +176,15 @@ impl Store {
         self.0.specs(&[series]).await?.remove(&series).ok_or(StoreError::UnknownSeries(series))
     }
 
+    /// What these series are, one answer for each.
+    ///
+    /// # Errors
+    /// One of them is not there, the manifest can't be read, or is damaged.
+    pub async fn specs(&self, series: &[SeriesId]) -> Result<Vec<Arc<SeriesSpec>>, StoreError> {
+        let specs = self.0.specs(series).await?;
+        series.iter().map(|id| specs.get(id).cloned().ok_or(StoreError::UnknownSeries(*id))).collect()
+    }
+
     /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key, byte by byte; all of them
     /// with several calls. The first call in a process looks at the keys of all series, to be sure that none is missing.
     ///

@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
-    data::run(async |watch| {
+    data::run(data::Unit::Count, async |watch| {
         let data = args.data.open().await?;
         let prefix = args.catalog.as_ref().map_or("/".to_owned(), SeriesKey::prefix_of_catalog);
         let mut list = List { json: args.json, catalog: None, resource: None, listed: 0 };

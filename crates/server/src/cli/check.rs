@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let options = CheckOptions { repair: args.repair, accept_loss: args.accept_loss };
-    let report = data::run(async |watch| {
+    let report = data::run(data::Unit::Count, async |watch| {
         let (folder, database) = args.data.existing().await?;
         let disk = Arc::new(LocalDisk::new(folder)?);
         Ok(check(disk, Arc::new(database.manifest()), Settings::default(), options, &watch).await?)

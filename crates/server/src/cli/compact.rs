@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
-    let done = data::run(async |watch| {
+    let done = data::run(data::Unit::Count, async |watch| {
         let store = args.data.open().await?.store;
         Ok(store.compact(CompactOptions { all: args.all }, &watch).await?)
     })?;

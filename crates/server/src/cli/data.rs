@@ -4,6 +4,7 @@ use std::error::Error;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
@@ -111,21 +112,50 @@ impl Data {
     }
 }
 
+/// What progress is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+impl Unit {
+    /// The template of the progress bar, with or without a known end.
+    fn template(self, has_end: bool) -> &'static str {
+        match (self, has_end) {
+            (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            (Unit::Bytes, false) => "{msg} {spinner} {bytes} {bytes_per_sec}",
+            (Unit::Count, true) => "{msg} {wide_bar} {pos}/{len} {eta}",
+            (Unit::Count, false) => "{msg} {spinner} {pos}",
+        }
+    }
+}
+
 /// Runs a command that works on a store. Ctrl-C cancels it, progress shows on a terminal.
-pub(crate) fn run<T, F>(command: impl FnOnce(Watch) -> F) -> Result<T, Box<dyn Error>>
+pub(crate) fn run<T, F>(unit: Unit, command: impl FnOnce(Watch) -> F) -> Result<T, Box<dyn Error>>
 where
     F: Future<Output = Result<T, Box<dyn Error>>>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bar = ProgressBar::no_length();
-    // A template that does not parse would be a mistake in this line; the default style will do.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
+    // A template that does not parse would be a mistake above; the default style will do.
+    let style = |has_end| ProgressStyle::with_template(unit.template(has_end)).ok();
+    let (with_end, without_end) = (style(true), style(false));
+    let has_end = AtomicBool::new(true);
+    bar.set_style(with_end.clone().unwrap_or_else(ProgressStyle::default_bar));
     let watch = Watch::new({
         let bar = bar.clone();
         move |progress| {
-            bar.set_length(progress.total);
+            let is_known = progress.total > 0 || unit == Unit::Count;
+            if has_end.swap(is_known, Ordering::Relaxed) != is_known {
+                let style = if is_known { &with_end } else { &without_end };
+                bar.set_style(style.clone().unwrap_or_else(ProgressStyle::default_bar));
+            }
+            if is_known {
+                bar.set_length(progress.total);
+            }
             bar.set_position(progress.done);
             bar.set_message(progress.what);
         }

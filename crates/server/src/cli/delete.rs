@@ -40,7 +40,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let range = TimeRange::new(args.begin.unwrap_or(Tick::MIN), args.end.unwrap_or(Tick::MAX))?;
-    let receipt = data::run(async |_| {
+    let receipt = data::run(data::Unit::Count, async |_| {
         let data = args.data.open().await?;
         let keys: Vec<String> = args.series.iter().map(ToString::to_string).collect();
         let mut write = StoreWrite::new();

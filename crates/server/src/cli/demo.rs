@@ -48,7 +48,7 @@ const SHOWN: [&str; 4] = [
 ];
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
-    data::run(async |watch| {
+    data::run(data::Unit::Count, async |watch| {
         let data = args.data.create().await?;
         for made in series()? {
             let (key, samples) = (made.key()?, made.samples.len());

@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         (None, None) => None,
         (begin, end) => Some(TimeRange::new(begin.unwrap_or(Tick::MIN), end.unwrap_or(Tick::MAX))?),
     };
-    data::run(async |watch| {
+    data::run(data::Unit::Count, async |watch| {
         let data = args.data.open().await?;
         for path in &args.paths {
             let mut found = false;

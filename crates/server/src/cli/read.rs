@@ -89,7 +89,7 @@ fn threshold(text: &str) -> Result<Threshold, String> {
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let format = args.format()?;
-    data::run(async |watch| {
+    data::run(data::Unit::Count, async |watch| {
         let data = args.data.open().await?;
         let request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
         if args.explain {

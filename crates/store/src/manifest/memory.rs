@@ -342,6 +342,16 @@ impl ManifestWrite for Transaction {
         Ok(())
     }
 
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError> {
+        self.writing()?;
+        for id in ids {
+            if let Some(former) = Arc::make_mut(&mut self.state.series).remove(id) {
+                Arc::make_mut(&mut self.state.series_ids).remove(&former.row.key);
+            }
+        }
+        Ok(())
+    }
+
     async fn insert_pieces(&mut self, rows: Vec<Stored<PieceRow>>) -> Result<(), ManifestError> {
         self.writing()?;
         let pieces = Arc::make_mut(&mut self.state.pieces);

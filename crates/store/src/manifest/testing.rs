@@ -132,6 +132,7 @@ pub async fn everything_reads_back_as_written(manifest: &Subject) {
     assert_eq!(write.delete_pieces(&[]).await.unwrap(), 0);
     assert_eq!(write.delete_pending(&[]).await.unwrap(), 0);
     write.delete_segments(&[]).await.unwrap();
+    write.delete_series(&[]).await.unwrap();
     assert_eq!(sorted(write.pieces(&[7]).await.unwrap()), sorted(pieces[2..].to_vec()));
     write.commit().await.unwrap();
 
@@ -270,6 +271,7 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     let mut write = manifest.write().await.unwrap();
     let pieces = (0..1000).map(|i| seal(piece_row(i % 10, i / 100, i, i % 3, vec![])));
     write.insert_pieces(pieces.collect()).await.unwrap();
+    write.put_series((1..=9).map(|id| seal(series_row(id, &format!("/{id}")))).collect()).await.unwrap();
     write.insert_segments((1..=9).map(|id| seal(segment_row(id, vec![]))).collect()).await.unwrap();
     write.put_segment_states((1..=9).map(|id| seal(state_row(id))).collect()).await.unwrap();
     for i in 1..=9 {
@@ -296,6 +298,9 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     assert_eq!(write.delete_pieces(&[&keys[..], &no_such[..]].concat()).await.unwrap(), 500);
     assert_eq!(write.delete_pieces(&keys).await.unwrap(), 0);
     write.delete_segments(&[2, 4, 77]).await.unwrap();
+    write.delete_series(&[3, 5, 77]).await.unwrap();
+    // The key of one that is gone is free in the same transaction.
+    write.put_series(vec![seal(series_row(10, "/3"))]).await.unwrap();
     write.delete_commits_below(4).await.unwrap();
     write.delete_keys_before(6).await.unwrap();
     assert_eq!(write.delete_pending(&["1".to_string(), "x".to_string(), "9".to_string()]).await.unwrap(), 2);
@@ -310,6 +315,10 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     assert_eq!(sorted_ids(segments.iter().map(|segment| segment.row.id)), [1, 3, 5, 6, 7, 8, 9]);
     let states = view.segment_states_after(0, 100).await.unwrap();
     assert_eq!(states.iter().map(|state| state.row.id).collect::<Vec<_>>(), [1, 3, 5, 6, 7, 8, 9]);
+    let series = view.series_after(0, 100).await.unwrap();
+    assert_eq!(series.iter().map(|series| series.row.id).collect::<Vec<_>>(), [1, 2, 4, 6, 7, 8, 9, 10]);
+    let found = view.series_with_keys(&["/3".to_owned(), "/5".to_owned()]).await.unwrap();
+    assert_eq!(found.iter().map(|series| series.row.id).collect::<Vec<_>>(), [10]);
     for i in 1..=9 {
         assert_eq!(view.commit_row(i).await.unwrap().is_some(), i >= 4, "{i}");
         assert_eq!(view.key(&i.to_string()).await.unwrap().is_some(), i >= 6, "{i}");
