@@ -172,7 +172,7 @@ fn mistakes_are_named() {
     place.run(&["ingest", &file, "--catalog", "/plant/mast"]);
     for (code, args, expected) in [
         (2, &["read"][..], "<PATH>"),
-        (2, &["read", "/plant/mast/T1"], "is no"),
+        (2, &["read", "/plant/mast/T1"], "expected a sample period"),
         (2, &["read", "/plant/mast/T1/1_h_mean", "--nan-threshold", "2"], "from 0 to 1"),
         (2, &["read", "/plant/mast/T1/1_h_mean", "--begin", "yesterday"], "yesterday"),
         (1, &["read", "/plant/mast/T1/1_h_mean", "/plant/mast/T1/1_min_mean"], "same sample period"),
