@@ -35,6 +35,8 @@
 mod csv;
 mod error;
 mod input;
+mod open;
+mod parquet;
 mod spacing;
 mod table;
 
@@ -46,6 +48,8 @@ pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
 pub use input::{Compression, Input};
+pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
+pub use parquet::{ParquetOptions, ParquetReader};
 pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
