@@ -5,6 +5,8 @@ use std::io;
 
 use sheaf_model::{SamplePeriod, write_quoted};
 
+use crate::table::Place;
+
 /// An input that can't be read. No sample of it must be used then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +58,18 @@ pub enum SourceError {
     /// One row.
     #[error(transparent)]
     Row(Box<RowError>),
+    /// A binary file that is cut off, damaged, made to do harm, or written in a way that is not known here.
+    #[error("{input}{}{}: {problem}", AtRow(*row), AtColumn(column.as_ref()))]
+    Unreadable {
+        /// The input.
+        input: String,
+        /// The row from which on nothing can be read, from 1.
+        row: Option<u64>,
+        /// The column, where it is one.
+        column: Option<ColumnName>,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 impl SourceError {
@@ -71,6 +85,28 @@ impl fmt::Display for AtLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(line) => write!(f, ", line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct AtRow(Option<u64>);
+
+impl fmt::Display for AtRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(row) => write!(f, ", from row {row} on"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct AtColumn<'a>(Option<&'a ColumnName>);
+
+impl fmt::Display for AtColumn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(column) => write!(f, ", {column}"),
             None => Ok(()),
         }
     }
@@ -254,6 +290,16 @@ pub enum TableProblem {
         /// An example.
         text: String,
     },
+    /// A column of a type that can't be what it is to be.
+    #[error("{column} holds {found}, which can't be {wanted}")]
+    ColumnType {
+        /// The column.
+        column: ColumnName,
+        /// What it holds.
+        found: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// A long table whose columns are not clear.
     #[error(
         "a long table needs a column of {what}; name it with option `{option}`. The columns are {columns}"
@@ -313,7 +359,9 @@ impl fmt::Display for ColumnName {
 pub struct RowError {
     /// The input.
     pub input: String,
-    /// The line in which the row begins, from 1.
+    /// What `line` counts.
+    pub place: Place,
+    /// The line in which the row begins, from 1; the number of the row where there are no lines.
     pub line: u64,
     /// The column, where it is one that is wrong.
     pub column: Option<ColumnName>,
@@ -337,7 +385,7 @@ impl RowError {
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}", self.input, self.line)?;
+        write!(f, "{}, {} {}", self.input, self.place, self.line)?;
         if let Some(column) = &self.column {
             write!(f, ", {column}")?;
         }
@@ -533,6 +581,7 @@ mod tests {
     fn a_row_error_says_where_and_what() {
         let error = RowError {
             input: "a.csv".to_owned(),
+            place: Place::Line,
             line: 3,
             column: Some(ColumnName { number: 2, title: "T1".to_owned() }),
             text: "12\u{0}x".to_owned(),

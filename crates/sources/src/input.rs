@@ -70,6 +70,41 @@ impl Input {
         Some(Input { name: self.name.clone(), place })
     }
 
+    /// Its bytes as they are, at any place if that can be.
+    pub(crate) fn seekable(self) -> Result<Seekable, SourceError> {
+        let Input { name, place } = self;
+        Ok(match place {
+            Place::File(path) => {
+                Seekable::File(File::open(path).map_err(|source| SourceError::Open { input: name, source })?)
+            }
+            Place::Stdin => Seekable::Stream(Box::new(io::stdin())),
+            Place::Bytes(bytes) => Seekable::Bytes(bytes),
+            Place::Reader(reader) => Seekable::Stream(reader),
+        })
+    }
+
+    /// The bytes that it begins with, and the same input again from its beginning.
+    pub(crate) fn peek(self) -> Result<(Vec<u8>, Input), SourceError> {
+        let name = self.name.clone();
+        let failed = |source| SourceError::Open { input: name.clone(), source };
+        let place = match self.place {
+            Place::File(path) => {
+                let magic = first_bytes(&mut File::open(&path).map_err(failed)?).map_err(failed)?;
+                return Ok((magic, Input { name, place: Place::File(path) }));
+            }
+            Place::Bytes(bytes) => {
+                let magic = bytes[..bytes.len().min(MAGIC_BYTES)].to_vec();
+                return Ok((magic, Input { name, place: Place::Bytes(bytes) }));
+            }
+            Place::Stdin => Box::new(io::stdin()),
+            Place::Reader(reader) => reader,
+        };
+        let mut stream: Box<dyn Read + Send> = place;
+        let magic = first_bytes(&mut stream).map_err(failed)?;
+        let stream = Box::new(Cursor::new(magic.clone()).chain(stream));
+        Ok((magic, Input { name, place: Place::Reader(stream) }))
+    }
+
     /// Opens it and takes it out of its compression.
     pub(crate) fn open(self) -> Result<Opened, SourceError> {
         let Input { name, place } = self;
@@ -98,6 +133,14 @@ impl Input {
         }
         Ok(Opened { name, compression, text: Box::new(Cursor::new(first).chain(text)) })
     }
+}
+
+/// Bytes that may be read at any place.
+pub(crate) enum Seekable {
+    File(File),
+    Bytes(Arc<[u8]>),
+    /// From the front only.
+    Stream(Box<dyn Read + Send>),
 }
 
 /// An input that is being read.
@@ -138,9 +181,11 @@ impl fmt::Display for Compression {
 }
 
 /// As many bytes as are needed to recognize a format.
+const MAGIC_BYTES: usize = 8;
+
 fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(8);
-    reader.take(8).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(MAGIC_BYTES);
+    reader.take(MAGIC_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -35,6 +35,8 @@
 mod csv;
 mod error;
 mod input;
+mod open;
+mod parquet;
 mod spacing;
 mod table;
 mod write;
@@ -47,6 +49,8 @@ pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
 pub use input::{Compression, Input};
+pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
+pub use parquet::{ParquetOptions, ParquetReader};
 pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,

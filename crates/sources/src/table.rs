@@ -192,6 +192,21 @@ pub struct Seen {
     pub missing: u64,
 }
 
+impl Seen {
+    pub(crate) fn count_integer(&mut self, value: i64) {
+        self.integers += 1;
+        // The saturated end of the range is no integer that a float holds.
+        self.wide_integers += u64::from(value as f64 as i64 != value || value == i64::MAX);
+    }
+
+    pub(crate) fn add(&mut self, other: Seen) {
+        self.integers += other.integers;
+        self.wide_integers += other.wide_integers;
+        self.fractions += other.fractions;
+        self.missing += other.missing;
+    }
+}
+
 /// What the comment lines of a file that Nexus exported say, and options override.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {

@@ -5,6 +5,7 @@ mod integration {
     mod common;
     mod errors;
     mod nexus;
+    mod parquet;
     mod properties;
     mod tables;
     mod times;

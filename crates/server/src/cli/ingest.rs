@@ -10,7 +10,7 @@ use serde_json::json;
 use sheaf_db::ResourceMetadata;
 use sheaf_engine::{Found, IngestOptions, Ingested, IngestedSeries, Reopen, ingest};
 use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod, Tick};
-use sheaf_sources::{CsvOptions, CsvReader, Input, OnError, SourceError, Table, TimeFormat};
+use sheaf_sources::{CsvOptions, Input, OnError, SourceError, Table, TableOptions, TimeFormat, open_table};
 use sheaf_store::{Layout, Watch};
 
 use super::Outcome;
@@ -199,11 +199,11 @@ async fn opened(input: Input, options: CsvOptions, watch: &Watch) -> Result<Box<
 
 /// The table in an input.
 fn open(input: Input, options: CsvOptions) -> Result<Box<dyn Table>, SourceError> {
-    Ok(Box::new(CsvReader::open(input, options)?))
+    open_table(input, &TableOptions { csv: options, ..TableOptions::default() })
 }
 
 /// Names of tables end like this.
-const ENDINGS: [&str; 2] = ["csv", "tsv"];
+const ENDINGS: [&str; 4] = ["csv", "tsv", "parquet", "pq"];
 
 /// The files that were named, and those in the folders that were.
 fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {

@@ -14,7 +14,7 @@ use super::time::{DateCache, TimeReader, check_format, day_or_month, is_clock, p
 use super::title::{decode, read_comment, split_unit};
 use super::zone::Zone;
 use crate::error::{ColumnName, RowError, RowProblem, SourceError, TableProblem, TimeProblem};
-use crate::table::Metadata;
+use crate::table::{Metadata, Place};
 
 /// How a table is to be read.
 #[derive(Debug)]
@@ -82,25 +82,25 @@ const NEXUS_TITLES: [(&str, TimeFormat); 4] = [
 
 /// Names of columns of times; those in front are preferred. Of a column that none of them is, the values decide.
 #[rustfmt::skip]
-const TIME_NAMES: [&str; 24] = [
+pub(crate) const TIME_NAMES: [&str; 24] = [
     "time", "timestamp", "date_time", "datetime", "start", "begin", "start_time", "interval_start",
     "period_start", "from", "date", "ts", "dt", "zeit", "zeitstempel", "zeitpunkt", "datum", "datum_zeit",
     "time_utc", "utc", "unix_time", "unixtime", "epoch", "excel_time",
 ];
 #[rustfmt::skip]
-const SERIES_NAMES: [&str; 18] = [
+pub(crate) const SERIES_NAMES: [&str; 18] = [
     "series", "series_id", "name", "channel", "tag", "variable", "sensor", "sensor_id", "signal", "resource",
     "meter", "meter_id", "point", "parameter", "metric", "trace", "trace_id", "id",
 ];
-const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
-const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
+pub(crate) const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
+pub(crate) const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
 
 /// A title as it is compared with the names above.
-fn plain(title: &str) -> String {
+pub(crate) fn plain(title: &str) -> String {
     split_unit(title).0.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-fn rank(title: &str, names: &[&str]) -> Option<usize> {
+pub(crate) fn rank(title: &str, names: &[&str]) -> Option<usize> {
     let title = plain(title);
     names.iter().position(|name| *name == title)
 }
@@ -379,7 +379,8 @@ impl Detector<'_> {
         match (failure, self.options.header) {
             (Some((line, problem)), _) => {
                 let input = self.input.to_owned();
-                RowError { input, line, column: None, text: String::new(), problem }.into()
+                RowError { input, place: Place::Line, line, column: None, text: String::new(), problem }
+                    .into()
             }
             (None, Header::Line(wanted)) if !self.sample.is_empty() => {
                 self.error(None, TableProblem::NoHeaderLine { wanted })
@@ -753,18 +754,8 @@ impl Detector<'_> {
         Err(self.error(line, TableProblem::UnclearNumbers { column, text }))
     }
 
-    /// The unit of Unix times, where all numbers lie between 1973 and 2286 in it. No number does in two units.
     fn unix_format(&self, table: &Table, column: usize) -> Option<TimeFormat> {
-        let unit = |number: f64| match number {
-            1e8..1e10 => Some(TimeFormat::UnixS),
-            1e11..1e13 => Some(TimeFormat::UnixMs),
-            1e14..1e16 => Some(TimeFormat::UnixUs),
-            1e17..1e19 => Some(TimeFormat::UnixNs),
-            _ => None,
-        };
-        let mut units = numbers(table, column).map(unit);
-        let first = units.next()??;
-        units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
+        unix_unit(numbers(table, column))
     }
 
     fn is_increasing(&self, table: &Table, column: usize) -> bool {
@@ -931,6 +922,20 @@ fn mode(rows: &[SampleRow]) -> (usize, usize) {
         }
     }
     best
+}
+
+/// The unit of Unix times, where all numbers lie between 1973 and 2286 in it. No number does in two units.
+pub(crate) fn unix_unit(numbers: impl IntoIterator<Item = f64>) -> Option<TimeFormat> {
+    let unit = |number: f64| match number {
+        1e8..1e10 => Some(TimeFormat::UnixS),
+        1e11..1e13 => Some(TimeFormat::UnixMs),
+        1e14..1e16 => Some(TimeFormat::UnixUs),
+        1e17..1e19 => Some(TimeFormat::UnixNs),
+        _ => None,
+    };
+    let mut units = numbers.into_iter().map(unit);
+    let first = units.next()??;
+    units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
 }
 
 /// The numbers of a column.

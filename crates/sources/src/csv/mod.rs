@@ -16,3 +16,11 @@ pub use options::{
     ColumnRef, Comments, CsvOptions, Decimal, Header, Layout, OnError, TimeFormat, UnknownTimeFormat,
 };
 pub use reader::CsvReader;
+
+// What other kinds of tables have in common with text.
+pub(crate) use detect::{SERIES_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES, plain, rank, unix_unit};
+pub(crate) use number::{Number, parse_number};
+pub(crate) use reader::{LONGEST_NAME, MOST_SERIES, Order};
+pub(crate) use time::TimeReader;
+pub(crate) use title::{decode, split_unit};
+pub(crate) use zone::{Instant, Zone, in_range};

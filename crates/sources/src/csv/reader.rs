@@ -12,7 +12,9 @@ use super::title::{decode, nexus_title, split_unit};
 use super::zone::Instant;
 use crate::error::{NumberProblem, RowError, RowProblem, SourceError};
 use crate::input::{Input, Opened};
-use crate::table::{Batch, Column, ColumnValues, Detected, Metadata, Report, Rows, Seen, Summary, Table};
+use crate::table::{
+    Batch, Column, ColumnValues, Detected, Metadata, Place, Report, Rows, Seen, Summary, Table,
+};
 
 /// Rows of a batch, at most.
 const BATCH_ROWS: usize = 1 << 16;
@@ -21,10 +23,10 @@ const BATCH_ROWS: usize = 1 << 16;
 const BATCH_VALUES: usize = 1 << 22;
 
 /// Series of a long table, at most: more are taken for a mistake.
-const MOST_SERIES: usize = 1_000_000;
+pub(crate) const MOST_SERIES: usize = 1_000_000;
 
 /// Bytes of the name of a series in a long table, at most.
-const LONGEST_NAME: usize = 1024;
+pub(crate) const LONGEST_NAME: usize = 1024;
 
 /// Reads delimited text as batches of samples, in bounded memory whatever the input.
 ///
@@ -82,14 +84,14 @@ struct Wrong {
 
 /// In which order the times of a series come.
 #[derive(Clone, Copy, Default)]
-struct Order {
+pub(crate) struct Order {
     last: Option<i64>,
     descending: bool,
 }
 
 impl Order {
     /// The point in time, and whether it was one of two.
-    fn resolve(self, instant: Instant) -> (i64, bool) {
+    pub(crate) fn resolve(self, instant: Instant) -> (i64, bool) {
         match instant {
             Instant::At(at) => (at, false),
             Instant::Fold { earlier, later } => {
@@ -115,7 +117,7 @@ impl Order {
         }
     }
 
-    fn follow(&mut self, at: i64) {
+    pub(crate) fn follow(&mut self, at: i64) {
         if let Some(last) = self.last
             && last != at
         {
@@ -439,7 +441,7 @@ impl CsvReader {
             (None, _) => RowError::excerpt(field(0)),
         };
         let column = column.map(|column| self.plan.column(column));
-        let error = RowError { input: self.input.clone(), line, column, text, problem };
+        let error = RowError { input: self.input.clone(), place: Place::Line, line, column, text, problem };
         if !skip {
             return Err(error.into());
         }
@@ -455,7 +457,8 @@ impl CsvReader {
                 SourceError::Read { input, line: self.records.line().saturating_sub(1), source }
             }
             RecordError::Record { line, problem } => {
-                RowError { input, line, column: None, text: String::new(), problem }.into()
+                RowError { input, place: Place::Line, line, column: None, text: String::new(), problem }
+                    .into()
             }
         }
     }
@@ -490,19 +493,8 @@ impl Seen {
         match value {
             None => self.missing += 1,
             Some(Number::Float(_)) => self.fractions += 1,
-            Some(Number::Int(value)) => {
-                self.integers += 1;
-                // The saturated end of the range is no integer that a float holds.
-                self.wide_integers += u64::from(value as f64 as i64 != value || value == i64::MAX);
-            }
+            Some(Number::Int(value)) => self.count_integer(value),
         }
-    }
-
-    fn add(&mut self, other: Seen) {
-        self.integers += other.integers;
-        self.wide_integers += other.wide_integers;
-        self.fractions += other.fractions;
-        self.missing += other.missing;
     }
 }
 
