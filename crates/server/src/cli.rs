@@ -16,6 +16,7 @@ pub(crate) mod output;
 pub(crate) mod path;
 pub(crate) mod read;
 pub(crate) mod store;
+pub(crate) mod table_args;
 
 /// How a command ends: an exit code, or an error for the last line.
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;

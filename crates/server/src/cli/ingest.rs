@@ -9,14 +9,15 @@ use std::time::Duration;
 use serde_json::json;
 use sheaf_db::ResourceMetadata;
 use sheaf_engine::{Found, IngestOptions, Ingested, IngestedSeries, Reopen, ingest};
-use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod, Tick};
-use sheaf_sources::{CsvOptions, Input, OnError, SourceError, Table, TableOptions, TimeFormat, open_table};
+use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod, Tick, UnknownDataType};
+use sheaf_sources::{Input, SourceError, Table, TableOptions, open_table};
 use sheaf_store::{Layout, Watch};
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs, Unit};
+use super::table_args::TableArgs;
 
-/// Write tables of delimited text (CSV) into the store, each in one commit
+/// Write tables (CSV, Parquet) into the store, each in one commit
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sheaf ingest mast.csv --catalog /plant/mast
@@ -31,8 +32,8 @@ where the file has a value.
 Files of any size need the same memory. Of a large one the first rows decide about period and phase, and later rows that
 contradict them are refused.
 
-Of a folder, all files below it are taken whose names end in .csv or .tsv, maybe with .gz or .zst after it, in the order
-of their names; hidden ones are left out. Each file is a commit of its own: if one is refused, or Ctrl-C ends the program,
+Of a folder, all files below it are taken whose names end in .csv, .tsv, .parquet or .pq, maybe with .gz or .zst after it, in
+the order of their names; hidden ones are left out. Each file is a commit of its own: if one is refused, or Ctrl-C ends the program,
 those before it stay in the store, and the message says which ones are in it.")]
 pub(crate) struct Args {
     /// Files, plain or compressed with gzip or zstd, or folders of them; - is standard input
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     catalog: Option<CatalogId>,
     /// Type of all values, like FLOAT32; a value that does not fit exactly is refused [default: that of the series in the
     /// store, or INT64 or FLOAT64]
-    #[arg(long = "type", value_name = "TYPE", ignore_case = true)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = data_type)]
     data_type: Option<DataType>,
     /// Sample period of all columns, like 10_min [default: found out]
     #[arg(long)]
@@ -54,18 +55,8 @@ pub(crate) struct Args {
     /// Move rows to the nearest slots; of two in a slot the later one counts
     #[arg(long)]
     align: bool,
-    /// The character between fields
-    #[arg(long, value_name = "CHARACTER")]
-    delimiter: Option<char>,
-    /// How times are written: auto, iso, unix-s, unix-ms, unix-us, unix-ns, excel, index, or a format like %d.%m.%Y %H:%M
-    #[arg(long, value_name = "FORMAT")]
-    time_format: Option<TimeFormat>,
-    /// Zone of times without an offset, like Europe/Berlin or +01:00 [default: UTC]
-    #[arg(long, value_name = "ZONE")]
-    time_zone: Option<String>,
-    /// What happens at a line that can't be read
-    #[arg(long, value_name = "refuse|skip", default_value = "refuse", value_parser = on_error)]
-    on_error: OnError,
+    #[command(flatten)]
+    table: TableArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Print one JSON object for each file
@@ -73,12 +64,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-fn on_error(text: &str) -> Result<OnError, String> {
-    match text {
-        "refuse" => Ok(OnError::Refuse),
-        "skip" => Ok(OnError::Skip),
-        _ => Err("it is `refuse` or `skip`".to_owned()),
-    }
+fn data_type(text: &str) -> Result<DataType, UnknownDataType> {
+    text.to_ascii_uppercase().parse()
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
@@ -146,20 +133,13 @@ impl Error for Interrupted {
 /// Reads a file and writes it.
 async fn take(args: &Args, data: &Data, path: &Path, watch: &Watch) -> Result<Ingested, Box<dyn Error>> {
     let input = if path.as_os_str() == "-" { Input::stdin() } else { Input::file(path) };
-    let options = CsvOptions {
-        delimiter: args.delimiter,
-        time_format: args.time_format.clone().unwrap_or_default(),
-        time_zone: args.time_zone.clone(),
-        period: args.period,
-        on_error: args.on_error,
-        ..CsvOptions::default()
-    };
+    let options = args.table.options(args.period);
     let again = input.again().map(|input| {
         let options = options.clone();
         Box::new(move || {
             let once = || std::io::Error::other("it can be read only once");
             let failed = || SourceError::Open { input: input.name().to_owned(), source: once() };
-            open(input.again().ok_or_else(failed)?, options.clone())
+            open_table(input.again().ok_or_else(failed)?, &options)
         }) as Reopen
     });
     let table = opened(input, options, watch).await?;
@@ -183,11 +163,15 @@ async fn take(args: &Args, data: &Data, path: &Path, watch: &Watch) -> Result<In
 }
 
 /// Opens a table. It may wait for its first rows for ever, so that is a thread which the program does not wait for.
-async fn opened(input: Input, options: CsvOptions, watch: &Watch) -> Result<Box<dyn Table>, Box<dyn Error>> {
+async fn opened(
+    input: Input,
+    options: TableOptions,
+    watch: &Watch,
+) -> Result<Box<dyn Table>, Box<dyn Error>> {
     let (sender, mut receiver) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // Nobody waits for it any more: that is all right.
-        let _unheard = sender.send(open(input, options));
+        let _unheard = sender.send(open_table(input, &options));
     });
     loop {
         match tokio::time::timeout(PATIENCE, &mut receiver).await {
@@ -195,11 +179,6 @@ async fn opened(input: Input, options: CsvOptions, watch: &Watch) -> Result<Box<
             Err(_) => watch.step("waiting", 0, 0)?,
         }
     }
-}
-
-/// The table in an input.
-fn open(input: Input, options: CsvOptions) -> Result<Box<dyn Table>, SourceError> {
-    open_table(input, &TableOptions { csv: options, ..TableOptions::default() })
 }
 
 /// Names of tables end like this.
