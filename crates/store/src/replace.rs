@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use sheaf_model::{DataType, Tick, Values};
 
-use crate::announce::Announced;
+use crate::announce::{Announced, discard};
 use crate::error::StoreError;
-use crate::publish::Publication;
+use crate::publish::{Publication, file_name};
 use crate::rows::Rows;
 use crate::runs::Splitter;
 use crate::scan::Scan;
@@ -71,7 +71,7 @@ impl StreamedWrite {
         Ok(new)
     }
 
-    /// Copies those series again that have changed. The files of the copies before are garbage.
+    /// Copies those series again that have changed, and removes the copies before.
     pub(crate) async fn copy_again(&mut self) -> Result<(), StoreError> {
         let old: Vec<SeriesId> = self.replacements.iter().map(|replacement| replacement.old).collect();
         let snapshot = Store(self.inner.clone()).snapshot(&old).await?;
@@ -79,7 +79,9 @@ impl StreamedWrite {
             if snapshot.view(replacement.old)?.version != replacement.version {
                 let Replacement { old, new, spec, .. } = &*replacement;
                 let (version, written) = copy(&self.inner, &self.announced, *old, *new, spec).await?;
-                (replacement.version, replacement.written) = (version, written);
+                let before = std::mem::replace(&mut replacement.written, written);
+                replacement.version = version;
+                discard(&self.inner, before.files.iter().map(|file| file_name(file.nonce)).collect()).await;
             }
         }
         Ok(())
