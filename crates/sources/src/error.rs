@@ -91,6 +91,14 @@ pub enum NotText {
         /// What to do.
         instead: &'static str,
     },
+    /// No text at all.
+    #[error("is no text but binary data, with byte {byte:#04x} at offset {offset}; export it as delimited text")]
+    Binary {
+        /// The first byte that text does not have.
+        byte: u8,
+        /// Where it is, from 0.
+        offset: usize,
+    },
 }
 
 /// What is wrong with a table as a whole.
@@ -375,6 +383,12 @@ pub enum RowProblem {
     /// A quoted field that never ends.
     #[error("a quote is opened here and never closed")]
     OpenQuote,
+    /// A quoted field that goes on and on.
+    #[error("a quote is opened here and not closed within {} MiB", most >> 20)]
+    LongQuote {
+        /// How long a record may be, in bytes.
+        most: usize,
+    },
     /// Longer than anything that makes sense.
     #[error("the line is longer than {} MiB", most >> 20)]
     TooLong {
@@ -416,7 +430,13 @@ pub enum RowProblem {
 impl RowProblem {
     /// Whether the rows that follow can't be read any more, even if this one is skipped.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, RowProblem::OpenQuote | RowProblem::TooLong { .. } | RowProblem::TooManySeries { .. })
+        matches!(
+            self,
+            RowProblem::OpenQuote
+                | RowProblem::LongQuote { .. }
+                | RowProblem::TooLong { .. }
+                | RowProblem::TooManySeries { .. }
+        )
     }
 
     fn concerns_text(&self) -> bool {

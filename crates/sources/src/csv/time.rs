@@ -22,7 +22,7 @@ const MOST_ROUNDED: i128 = 5_000;
 const DOUBLE_ROUNDED: i128 = 8;
 
 /// Reads the times of one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TimeReader {
     format: TimeFormat,
     zone: Zone,
@@ -50,6 +50,11 @@ impl TimeReader {
             snap_unix,
             dates: DateCache::default(),
         }
+    }
+
+    /// Whether a time may occur twice, because clocks are set back.
+    pub(crate) fn has_folds(&self) -> bool {
+        self.zone.has_rules()
     }
 
     pub(crate) fn zone_name(&self) -> &str {
@@ -258,7 +263,7 @@ pub(crate) struct Wall {
 }
 
 /// The last date and what it is in ticks: rows of one day stand together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DateCache {
     text: [u8; 10],
     ticks: i64,
