@@ -92,7 +92,9 @@ pub enum NotText {
         instead: &'static str,
     },
     /// No text at all.
-    #[error("is no text but binary data, with byte {byte:#04x} at offset {offset}; export it as delimited text")]
+    #[error(
+        "is no text but binary data, with byte {byte:#04x} at offset {offset}; export it as delimited text"
+    )]
     Binary {
         /// The first byte that text does not have.
         byte: u8,
@@ -325,7 +327,8 @@ pub struct RowError {
     pub line: u64,
     /// The column, where it is one that is wrong.
     pub column: Option<ColumnName>,
-    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it.
+    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it: the field that is wrong, or the first line
+    /// of the row.
     pub text: String,
     /// What is wrong, and what would be right.
     pub problem: RowProblem,
@@ -351,9 +354,10 @@ impl fmt::Display for RowError {
         }
         f.write_str(": ")?;
         if self.problem.concerns_text() {
-            write!(f, "{} ", Shown(&self.text))?;
+            return write!(f, "{} {}", Shown(&self.text), self.problem);
         }
-        self.problem.fmt(f)
+        self.problem.fmt(f)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", Shown(&self.text)) }
     }
 }
 
@@ -564,7 +568,7 @@ mod tests {
              for a missing value"
         );
         let error = RowError { column: None, problem: RowProblem::Fields { found: 1, wanted: 2 }, ..error };
-        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields");
+        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields: `12\\0x`");
     }
 
     #[test]

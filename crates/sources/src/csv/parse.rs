@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::detect::{Plan, Roles};
-use super::number::{Number, parse_number};
+use super::number::{Number, parse_number, parse_plain};
 use super::options::Decimal;
 use super::record::{BadRecord, Records};
 use super::time::TimeReader;
@@ -103,6 +103,7 @@ impl Parser {
         };
         let mut block = BlockParser {
             parser: self,
+            text_bytes: text.len(),
             records: Records::new(text, self.plan.delimiter, self.comment.as_deref()),
             time: self.time.clone(),
             names: HashMap::new(),
@@ -129,6 +130,7 @@ impl Parser {
 
 struct BlockParser<'a> {
     parser: &'a Parser,
+    text_bytes: usize,
     records: Records<'a>,
     time: TimeReader,
     /// Where a series of a long table is in the names, by its name.
@@ -150,6 +152,9 @@ impl BlockParser<'_> {
             };
             match row {
                 Ok(start) => {
+                    if self.parsed.starts.is_empty() {
+                        self.reserve();
+                    }
                     self.parsed.starts.push(start);
                     self.parsed.row_lines.push(line);
                 }
@@ -159,6 +164,21 @@ impl BlockParser<'_> {
                         return;
                     }
                 }
+            }
+        }
+    }
+
+    /// Makes room for as many rows as there will be if all are as long as the ones so far.
+    fn reserve(&mut self) {
+        let (bytes, all) = (self.records.position(), self.text_bytes);
+        let rows = all / bytes.max(1) + 1;
+        self.parsed.starts.reserve(rows);
+        self.parsed.row_lines.reserve(rows);
+        match &mut self.parsed.values {
+            ParsedValues::Wide(columns) => columns.iter_mut().for_each(|values| values.reserve(rows)),
+            ParsedValues::Long { series, values, .. } => {
+                series.reserve(rows);
+                values.reserve(rows);
             }
         }
     }
@@ -298,18 +318,19 @@ impl Parser {
     /// The number that a cell holds, if it holds any.
     #[inline]
     fn number(&self, text: &[u8], separator: &mut Separator) -> Result<Option<Number>, NumberProblem> {
+        match parse_plain(text, separator.decimal.byte()) {
+            Some(number) if separator.decided && !self.missing_numbers => Ok(Some(number)),
+            _ => self.any_number(text, separator),
+        }
+    }
+
+    fn any_number(&self, text: &[u8], separator: &mut Separator) -> Result<Option<Number>, NumberProblem> {
         if text.is_empty() || (self.missing_numbers && self.is_missing(text)) {
             return Ok(None);
         }
-        let number = parse_number(text, separator.decimal.byte());
-        if separator.decided
-            && let Ok(number) = number
-        {
-            return Ok(Some(number));
-        }
-        match number {
+        match parse_number(text, separator.decimal.byte()) {
             Ok(number) => {
-                separator.decided = text.contains(&separator.decimal.byte());
+                separator.decided |= text.contains(&separator.decimal.byte());
                 Ok(Some(number))
             }
             Err(_) if self.is_missing(text) => Ok(None),
@@ -356,8 +377,26 @@ pub(crate) struct Values {
 }
 
 impl Values {
+    /// Makes room for so many values more, of the kind that there is.
+    fn reserve(&mut self, values: usize) {
+        match &mut self.floats {
+            Some(floats) => floats.reserve(values),
+            None => self.ints.reserve(values),
+        }
+    }
+
     #[inline]
     fn push(&mut self, value: Option<Number>) {
+        match (&mut self.floats, value) {
+            (Some(floats), Some(Number::Float(value))) => {
+                self.seen.fractions += 1;
+                floats.push(value);
+            }
+            _ => self.push_any(value),
+        }
+    }
+
+    fn push_any(&mut self, value: Option<Number>) {
         self.seen.count(value);
         match (&mut self.floats, value) {
             (Some(floats), Some(value)) => floats.push(value.as_f64()),

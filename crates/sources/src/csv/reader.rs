@@ -132,9 +132,11 @@ impl CsvReader {
                 break;
             }
         }
-        let (sample, complete) = blocks
-            .peek(shown)
-            .map_err(|source| SourceError::Read { input: input.clone(), line: 0, source })?;
+        let (sample, complete) = blocks.peek(shown).map_err(|source| SourceError::Read {
+            input: input.clone(),
+            line: 0,
+            source,
+        })?;
         let plan = detect(&input, sample, complete, &options)?;
         let time = time_reader(&plan, &options)?;
         blocks.start(plan.body_at, plan.delimiter, options.comments.prefix());
@@ -272,8 +274,9 @@ impl CsvReader {
 
     /// Adds what is known only here: lines, columns, which one of two times.
     fn take_up(&mut self, parsed: Parsed) -> Result<Batch, SourceError> {
-        let Parsed { row_lines: mut lines, mut starts, folds, values, mut skipped, errors, mut failure, .. } =
-            parsed;
+        let Parsed {
+            row_lines: mut lines, mut starts, folds, values, mut skipped, errors, mut failure, ..
+        } = parsed;
         let before = self.line - 1;
         lines.iter_mut().for_each(|line| *line += before);
         if parsed.behind != self.separator {
@@ -390,4 +393,3 @@ fn wide_column(title: &str, nexus: bool) -> Column {
         seen: Seen::default(),
     }
 }
-
