@@ -127,6 +127,16 @@ pub enum NotText {
         /// What to do.
         instead: &'static str,
     },
+    /// No text at all.
+    #[error(
+        "is no text but binary data, with byte {byte:#04x} at offset {offset}; export it as delimited text"
+    )]
+    Binary {
+        /// The first byte that text does not have.
+        byte: u8,
+        /// Where it is, from 0.
+        offset: usize,
+    },
 }
 
 /// What is wrong with a table as a whole.
@@ -365,7 +375,8 @@ pub struct RowError {
     pub line: u64,
     /// The column, where it is one that is wrong.
     pub column: Option<ColumnName>,
-    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it.
+    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it: the field that is wrong, or the first line
+    /// of the row.
     pub text: String,
     /// What is wrong, and what would be right.
     pub problem: RowProblem,
@@ -391,9 +402,10 @@ impl fmt::Display for RowError {
         }
         f.write_str(": ")?;
         if self.problem.concerns_text() {
-            write!(f, "{} ", Shown(&self.text))?;
+            return write!(f, "{} {}", Shown(&self.text), self.problem);
         }
-        self.problem.fmt(f)
+        self.problem.fmt(f)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", Shown(&self.text)) }
     }
 }
 
@@ -423,6 +435,12 @@ pub enum RowProblem {
     /// A quoted field that never ends.
     #[error("a quote is opened here and never closed")]
     OpenQuote,
+    /// A quoted field that goes on and on.
+    #[error("a quote is opened here and not closed within {} MiB", most >> 20)]
+    LongQuote {
+        /// How long a record may be, in bytes.
+        most: usize,
+    },
     /// Longer than anything that makes sense.
     #[error("the line is longer than {} MiB", most >> 20)]
     TooLong {
@@ -464,7 +482,13 @@ pub enum RowProblem {
 impl RowProblem {
     /// Whether the rows that follow can't be read any more, even if this one is skipped.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, RowProblem::OpenQuote | RowProblem::TooLong { .. } | RowProblem::TooManySeries { .. })
+        matches!(
+            self,
+            RowProblem::OpenQuote
+                | RowProblem::LongQuote { .. }
+                | RowProblem::TooLong { .. }
+                | RowProblem::TooManySeries { .. }
+        )
     }
 
     fn concerns_text(&self) -> bool {
@@ -593,7 +617,7 @@ mod tests {
              for a missing value"
         );
         let error = RowError { column: None, problem: RowProblem::Fields { found: 1, wanted: 2 }, ..error };
-        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields");
+        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields: `12\\0x`");
     }
 
     #[test]

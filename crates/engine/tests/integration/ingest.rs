@@ -145,7 +145,7 @@ async fn take_once(store: &Store, text: &str, options: IngestOptions) -> Result<
 /// All that the store has: of each series what it is, and its rows with a value, bit by bit; of irregular ones all rows.
 async fn contents(store: &Store) -> BTreeMap<String, (String, BTreeMap<i64, String>)> {
     let mut all = BTreeMap::new();
-    for (id, spec) in store.list_series(None, 1_000_000).await.unwrap() {
+    for (id, spec) in store.series_below("", None, 1_000_000).await.unwrap() {
         let scan = store.scan(id, None).await.unwrap();
         let blocks: Vec<Rows> =
             tokio::task::spawn_blocking(move || scan.map(Result::unwrap).collect()).await.unwrap();

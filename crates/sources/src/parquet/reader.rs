@@ -220,7 +220,7 @@ impl ParquetReader {
         for row in 0..rows {
             match self.time_of(&times, row) {
                 Ok(instant) => {
-                    let (at, fold) = self.orders[0].resolve(instant);
+                    let (at, fold) = settle(self.orders[0], instant);
                     self.orders[0].follow(at);
                     self.summary.folds += u64::from(fold);
                     batch.lines.push(first_row + row as u64);
@@ -289,7 +289,7 @@ impl ParquetReader {
                     index
                 }
             };
-            let (at, fold) = self.orders[index as usize].resolve(instant);
+            let (at, fold) = settle(self.orders[index as usize], instant);
             self.orders[index as usize].follow(at);
             self.summary.folds += u64::from(fold);
             lines.push(line);
@@ -551,6 +551,14 @@ fn values_of_rows(cells: &Cells, rows: &[usize], missing: &[f64]) -> ColumnValue
         }
         // No column of these is one of values.
         Cells::Texts(..) | Cells::Int96(..) => ColumnValues::Floats(vec![f64::NAN; rows.len()]),
+    }
+}
+
+/// The point in time, and whether it was one of two.
+fn settle(order: Order, instant: Instant) -> (i64, bool) {
+    match instant {
+        Instant::At(at) => (at, false),
+        Instant::Fold { earlier, later } => (order.resolve(earlier, later), true),
     }
 }
 
