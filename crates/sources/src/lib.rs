@@ -34,11 +34,16 @@
 
 mod csv;
 mod error;
+mod folder;
 mod input;
 mod open;
 mod parquet;
+mod registry;
+mod source;
 mod spacing;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use csv::{
     ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
@@ -47,9 +52,12 @@ pub use csv::{
 pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
+pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
 pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
 pub use parquet::{ParquetOptions, ParquetReader};
+pub use registry::SourceConfig;
+pub use source::{DataSource, Revision, SourceProblem, SourceSeries};
 pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,

@@ -4,6 +4,7 @@
 mod integration {
     mod common;
     mod errors;
+    mod folders;
     mod nexus;
     mod parquet;
     mod properties;
