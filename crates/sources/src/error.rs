@@ -5,6 +5,7 @@ use std::io;
 
 use sheaf_model::{SamplePeriod, write_quoted};
 
+use crate::source::SourceProblem;
 use crate::table::Place;
 
 /// An input that can't be read. No sample of it must be used then.
@@ -58,6 +59,14 @@ pub enum SourceError {
     /// One row.
     #[error(transparent)]
     Row(Box<RowError>),
+    /// A source of tables.
+    #[error("{name}: {problem}")]
+    Source {
+        /// What it is called.
+        name: String,
+        /// What is wrong, and what would be right.
+        problem: Box<SourceProblem>,
+    },
     /// A binary file that is cut off, damaged, made to do harm, or written in a way that is not known here.
     #[error("{input}{}{}: {problem}", AtRow(*row), AtColumn(column.as_ref()))]
     Unreadable {
@@ -73,6 +82,10 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    pub(crate) fn source(name: &str, problem: SourceProblem) -> SourceError {
+        SourceError::Source { name: name.to_owned(), problem: Box::new(problem) }
+    }
+
     /// Whether the input is wrong, in contrast to a machine that can't read it.
     pub fn is_invalid_input(&self) -> bool {
         !matches!(self, SourceError::Open { .. } | SourceError::Read { .. })

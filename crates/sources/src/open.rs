@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::csv::{CsvOptions, CsvReader};
 use crate::error::{Shown, SourceError};
 use crate::input::Input;
@@ -11,9 +13,11 @@ use crate::parquet::{MAGIC, ParquetOptions, ParquetReader};
 use crate::table::Table;
 
 /// How a table is written, whatever kind of file it is in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct TableOptions {
     /// The kind of file; recognized if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
     /// How it is written. Of a Parquet file the columns, the times, the zone and what happens at errors count, see
     /// [`ParquetOptions`]; delimiters and the like don't.
@@ -21,7 +25,8 @@ pub struct TableOptions {
 }
 
 /// A kind of file that holds a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum TableFormat {
     /// Delimited text, compressed or not.

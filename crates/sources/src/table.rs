@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sheaf_model::{CatalogId, RepresentationId, SamplePeriod, Tick};
+use sheaf_model::{CatalogId, IdError, RepresentationId, ResourceId, SamplePeriod, Tick};
 
 use crate::csv::{Layout, TimeFormat};
 use crate::error::{ColumnName, RowError, SourceError};
@@ -166,6 +166,22 @@ pub struct Column {
     pub nexus: Option<NexusTitle>,
     /// What was read of it so far.
     pub seen: Seen,
+}
+
+impl Column {
+    /// The resource that the column becomes: its name, with `_` for what no name of a resource has.
+    ///
+    /// # Errors
+    /// Nothing is left of it, or it is too long.
+    pub fn resource(&self) -> Result<ResourceId, IdError> {
+        let name = self.nexus.as_ref().map_or(self.name.as_str(), |nexus| nexus.resource.as_str());
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
+        let mut cleaned: String = name.trim().chars().map(plain).collect();
+        if cleaned.starts_with(|first: char| first.is_ascii_digit()) {
+            cleaned.insert(0, '_');
+        }
+        cleaned.parse()
+    }
 }
 
 /// A column title of a file that Nexus exported: `resource1_1_s (°C)`.

@@ -4,6 +4,7 @@
 mod integration {
     mod common;
     mod errors;
+    mod folders;
     mod malformed;
     mod nexus;
     mod parquet;
