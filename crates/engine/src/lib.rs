@@ -16,12 +16,15 @@
 mod finalize;
 mod in_memory;
 mod ingest;
+mod kept;
 mod ladder;
+mod rollup_key;
 mod spacing;
 mod stored;
 
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
 pub use ingest::{IngestError, IngestOptions, Ingested, IngestedSeries, ingest};
+pub use rollup_key::rollup_series;
 pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
-pub use stored::{Query, Reading, read_stored};
+pub use stored::{Query, Reading, Usage, read_stored};
