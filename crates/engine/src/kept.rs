@@ -26,14 +26,14 @@ use crate::rollup_key::RollupKey;
 /// Commit and nonce.
 pub(crate) type Stamp = (i64, i64);
 
-/// States of a chunk. A thousand of fixed size take a page of 64 KiB in the file, 14 µs to read and a second's worth of
-/// them less than a megabyte; ten days of half minutes are 29 chunks. Those of quantiles may have 2 MiB each.
+/// States of a chunk. A thousand of fixed size take 64 KiB of the file; ten days of half minutes are 29 chunks. Those of
+/// quantiles may have 2 MiB each.
 fn states_per_chunk(family: Family) -> usize {
     if family == Family::Quantiles { 16 } else { 1024 }
 }
 
-/// Chunks that are taken at once: 4 MiB of states, an hour and a half of samples at 10 kHz.
-const WINDOW_CHUNKS: i64 = 64;
+/// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
+const WINDOW_CHUNKS: i64 = 32;
 
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.

@@ -257,7 +257,7 @@ impl Reading {
 
     /// The values of a job, which consists of whole buckets.
     fn small_buckets(&self, job: TimeRange) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
-        let done = self.done(job, Grid::new(self.ladder.folds as usize, 0)?)?;
+        let done = self.done(job, self.ladder.folds as usize)?;
         let column = |wanted: &Option<(Statistic, Family)>| match (wanted, &done.samples) {
             (Some((statistic, family)), _) => self.finish(&done.merged[family], *statistic),
             (None, Some(samples)) => {
@@ -281,9 +281,8 @@ impl Reading {
         while !merged.is_empty() && next < bucket.end().ticks() {
             let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks())?;
             self.cover(&parts);
-            let all = Grid::new(usize::MAX, 0)?;
             let parts: Vec<Done> =
-                parts.into_par_iter().map(|part| self.done(part, all)).collect::<Result<_, ReadError>>()?;
+                parts.into_par_iter().map(|part| self.done(part, usize::MAX)).collect::<Result<_, ReadError>>()?;
             for part in parts {
                 for (family, state) in &part.merged {
                     if let Some(merged) = merged.get_mut(family) {
@@ -317,8 +316,10 @@ impl Reading {
         self.statistics.iter().map(column).collect()
     }
 
-    /// The states of a job, merged as `grid` says: those that are kept, and for the others samples are read.
-    fn done(&self, job: TimeRange, grid: Grid) -> Result<Done, ReadError> {
+    /// The states of a job, `folds_merged` of them merged at a time: those that are kept, and for the others samples are
+    /// read.
+    fn done(&self, job: TimeRange, folds_merged: usize) -> Result<Done, ReadError> {
+        let grid = Grid::new(folds_merged, 0)?;
         let mut done =
             Done { merged: BTreeMap::new(), new: Vec::new(), samples: None, usage: Usage::default() };
         let folds = self.fold_at(job.begin().ticks())..self.fold_at(job.end().ticks());
@@ -338,9 +339,15 @@ impl Reading {
             } else {
                 self.empty(job)
             };
-            done.merged = states.iter().map(|(&family, states)| (family, states.coarsen(grid))).collect();
-            if !is_piece && !done.merged.is_empty() {
+            if !is_piece && !states.is_empty() {
                 done.usage.folded_buckets = buckets;
+            }
+            if self.kept.is_empty() && folds_merged == 1 {
+                done.merged = states;
+                return Ok(done);
+            }
+            done.merged = states.iter().map(|(&family, states)| (family, states.coarsen(grid))).collect();
+            if !is_piece && !self.kept.is_empty() {
                 done.new.push((folds.start, states));
             }
             return Ok(done);

@@ -452,6 +452,8 @@ fn a_store_that_was_set_back_gets_nothing_of_its_lost_future() {
         // Back to the states of the lost future, which the lost store keeps again.
         let snapshot = store.snapshot(&ids).await.unwrap();
         compare(&snapshot, id, &query, &kept).await.unwrap();
+        write(&set_back, id, series, 600, &[5.0; 600]).await;
+        write(&set_back, id, series, 1200, &[6.0; 600]).await;
         for commit in 0..3 {
             write(&set_back, id, series, 3000 + commit * 100, &[-4.0; 100]).await;
             let snapshot = set_back.snapshot(&ids).await.unwrap();
@@ -491,13 +493,13 @@ fn a_reading_that_is_dropped_keeps_what_it_has_done() {
         write(&store, ids[0], &SERIES[0], 0, &vec![1.0; 400_000]).await;
         let snapshot = store.snapshot(&ids).await.unwrap();
         let kept = rollups(folder.path());
-        let query = hours(&[Kind::Mean], "10_min", 0, 2400);
+        let query = hours(&[Kind::Mean], "10_min", 0, 20_000);
         let mut reading = read_stored(&snapshot, ids[0], query.clone(), Some(&kept)).await.unwrap();
         let block = tokio::task::spawn_blocking(move || reading.next().unwrap().unwrap().remove(0).len());
         let done = block.await.unwrap() as u64;
-        assert!(done < 2400 * 6);
+        assert!(done < 20_000 * 6);
         let usage = compare(&snapshot, ids[0], &query, &kept).await.unwrap();
-        assert_eq!((usage.kept_buckets, usage.folded_buckets), (done, 2400 * 6 - done));
+        assert_eq!((usage.kept_buckets, usage.folded_buckets), (done, 20_000 * 6 - done));
     });
 }
 
