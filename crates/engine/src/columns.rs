@@ -1,13 +1,17 @@
 //! Values of several paths side by side.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sheaf_model::{SamplePeriod, Threshold, TimeRange};
-use sheaf_store::{SeriesId, Snapshot};
+use sheaf_store::{Rollups, SeriesId, Snapshot};
 
 use crate::in_memory::ReadError;
 use crate::resolve::Resolved;
-use crate::stored::{Query, Reading, read_stored};
+use crate::stored::{Query, Reading, Usage, read_stored};
+
+/// Values that are held at once, of all columns together: 64 MiB.
+const MOST_HELD: usize = 1 << 23;
 
 /// Values of several paths, block by block, in order of time: for each path a column, all of the same length. The iterator
 /// blocks while it reads; after an error it ends.
@@ -16,6 +20,8 @@ use crate::stored::{Query, Reading, read_stored};
 pub struct Columns {
     groups: Vec<Group>,
     paths: usize,
+    /// Of groups that have ended.
+    usage: Usage,
 }
 
 /// What is read at once.
@@ -46,28 +52,35 @@ pub async fn read_columns(
 ) -> Result<Columns, ReadError> {
     type Key = (SeriesId, SamplePeriod, Option<u64>);
     let mut order: Vec<Key> = Vec::new();
-    let mut queries: HashMap<Key, (Query, Vec<usize>)> = HashMap::new();
-    for (at, Resolved { path, series, .. }) in items.iter().enumerate() {
+    let mut queries: HashMap<Key, (Query, Option<&Arc<Rollups>>, Vec<usize>)> = HashMap::new();
+    for (at, Resolved { path, series, rollups, .. }) in items.iter().enumerate() {
         let threshold = path.threshold().or(threshold);
         let key = (*series, path.period(), threshold.map(|threshold| threshold.share().to_bits()));
-        let (query, paths) = queries.entry(key).or_insert_with(|| {
+        let (query, _, paths) = queries.entry(key).or_insert_with(|| {
             order.push(key);
-            (Query { kinds: Vec::new(), period: path.period(), range, threshold }, Vec::new())
+            let query = Query { kinds: Vec::new(), period: path.period(), range, threshold };
+            (query, rollups.as_ref(), Vec::new())
         });
         query.kinds.push(path.kind());
         paths.push(at);
     }
     let mut groups = Vec::with_capacity(order.len());
     for key in order {
-        if let Some((query, paths)) = queries.remove(&key) {
-            let reading = read_stored(snapshot, key.0, query).await?;
+        if let Some((query, rollups, paths)) = queries.remove(&key) {
+            let most_values = MOST_HELD * paths.len() / items.len();
+            let reading = read_stored(snapshot, key.0, query, rollups).await?.in_blocks_of(most_values);
             groups.push(Group { reading, paths, block: Vec::new(), used: 0 });
         }
     }
-    Ok(Columns { groups, paths: items.len() })
+    Ok(Columns { groups, paths: items.len(), usage: Usage::default() })
 }
 
 impl Columns {
+    /// Where the values that were given so far came from.
+    pub fn usage(&self) -> Usage {
+        self.groups.iter().map(|group| group.reading.usage()).fold(self.usage, Usage::plus)
+    }
+
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
         for group in &mut self.groups {
             while group.left() == 0 {
@@ -104,6 +117,7 @@ impl Iterator for Columns {
         }
         let block = self.block().transpose();
         if !matches!(block, Some(Ok(_))) {
+            self.usage = self.usage();
             self.groups.clear();
         }
         block

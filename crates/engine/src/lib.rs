@@ -17,8 +17,10 @@ mod columns;
 mod finalize;
 mod in_memory;
 mod ingest;
+mod kept;
 mod ladder;
 mod resolve;
+mod rollup_key;
 mod stored;
 
 pub use columns::{Columns, read_columns};
@@ -27,5 +29,7 @@ pub use in_memory::{MOST_VALUES, ReadError, read_samples};
 pub use ingest::{
     ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
 };
+pub use ladder::fold_period;
 pub use resolve::{ResolveError, Resolved, catalog_of, resolve};
-pub use stored::{Query, Reading, read_stored};
+pub use rollup_key::rollup_series;
+pub use stored::{Query, Reading, Usage, read_stored};

@@ -1,18 +1,19 @@
 //! From a resource path to the series that answers it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use sheaf_model::{
     CatalogId, FindError, Kind, MergeError, Properties, Representation, Resource, ResourceCatalog,
     ResourceId, ResourcePath, SeriesKey,
 };
-use sheaf_store::{Layout, SeriesId, SeriesSpec, Store, StoreError};
+use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
 
 /// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
 const MOST_SUGGESTED: usize = 10_000;
 
 /// A path, and the series that it is computed from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Resolved {
     /// What was asked for.
     pub path: ResourcePath,
@@ -20,6 +21,8 @@ pub struct Resolved {
     pub series: SeriesId,
     /// What that series is.
     pub spec: SeriesSpec,
+    /// Where states are kept that are made of it; `None`, as it is found, if they are not.
+    pub rollups: Option<Arc<Rollups>>,
 }
 
 /// Finds the series behind a path: the one of its base, or of its own period for an original. Without a base, it is the
@@ -38,7 +41,7 @@ pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, Res
         && let Some(series) = store.find_series(&key(period)).await?
     {
         let spec = store.spec(series).await?.as_ref().clone();
-        return Ok(Resolved { path: path.clone(), series, spec });
+        return Ok(Resolved { path: path.clone(), series, spec, rollups: None });
     }
     let mut series =
         store.series_below(&SeriesKey::prefix_of_resource(catalog, resource), None, usize::MAX).await?;
@@ -55,7 +58,7 @@ pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, Res
     let key = key(item.base.sample_period);
     let found = series.into_iter().find(|(_, spec)| spec.key == key);
     let (series, spec) = found.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
-    Ok(Resolved { path: path.clone(), series, spec })
+    Ok(Resolved { path: path.clone(), series, spec, rollups: None })
 }
 
 /// The catalog that these series make up, those of other catalogs left out; the finest representation of a resource first.

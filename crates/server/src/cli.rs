@@ -15,6 +15,7 @@ pub(crate) mod kinds;
 pub(crate) mod output;
 pub(crate) mod path;
 pub(crate) mod read;
+pub(crate) mod rollups;
 pub(crate) mod store;
 pub(crate) mod table_args;
 

@@ -33,6 +33,7 @@ enum Command {
     Kinds(cli::kinds::Args),
     Path(cli::path::Args),
     Read(cli::read::Args),
+    Rollups(cli::rollups::Args),
     Store(cli::store::Args),
 }
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Kinds(args) => cli::kinds::run(&args, &mut out),
         Command::Path(args) => cli::path::run(&args, &mut out),
         Command::Read(args) => cli::read::run(&args, &mut out),
+        Command::Rollups(args) => cli::rollups::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {

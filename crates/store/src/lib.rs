@@ -9,6 +9,7 @@
 //! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
 //! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
 //! - [`check()`] verifies all of it.
+//! - [`Rollups`] keep what others have computed from it, in a file that may be lost.
 //!
 //! Files are reached through [`Disk`] and rows of the manifest through [`manifest::Manifest`], so that tests can make both
 //! fail.
@@ -29,6 +30,7 @@ mod plan;
 mod publish;
 mod repair;
 mod replace;
+mod rollups;
 mod rows;
 mod runs;
 mod scan;
@@ -52,6 +54,7 @@ pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
+pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};
 pub use rows::{Rows, RowsError, Starts};
 pub use scan::Scan;
 pub use segment::{Codec, SegmentError};

@@ -16,6 +16,7 @@ use crate::publish::{self, Publication};
 use crate::segment::Codec;
 use crate::segment_cache::SegmentCache;
 use crate::series::{SeriesId, SeriesSpec};
+use crate::snapshot::Remembered;
 use crate::view::{self, ViewCache};
 
 /// The folder with the segments.
@@ -93,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) moving_tail: AtomicBool,
     /// Who wants to maintain the store takes turns in this process.
     pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
+    /// Commits that are known to be part of the history.
+    pub(crate) remembered: tokio::sync::Mutex<Remembered>,
 }
 
 impl fmt::Debug for Inner {
@@ -292,6 +295,7 @@ impl Inner {
             keys_complete: AtomicBool::new(false),
             moving_tail: AtomicBool::new(false),
             maintenance: Arc::default(),
+            remembered: tokio::sync::Mutex::default(),
         }
     }
 

@@ -176,7 +176,7 @@ async fn read(store: &Store, key: &str, kind: Kind, period: &str, begin: &str, e
     let range = TimeRange::new(begin.parse().unwrap(), end.parse().unwrap()).unwrap();
     let period: SamplePeriod = period.parse().unwrap();
     let query = Query { kinds: vec![kind], period, range, threshold: None };
-    let reading = read_stored(&snapshot, id, query).await.unwrap();
+    let reading = read_stored(&snapshot, id, query, None).await.unwrap();
     let read = move || reading.flat_map(|block| block.unwrap().remove(0)).collect();
     tokio::task::spawn_blocking(read).await.unwrap()
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
-use sheaf_model::ResourcePath;
-use sheaf_store::{LocalDisk, Settings, Store, Watch};
+use sheaf_model::{Properties, ResourcePath};
+use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, Watch};
 
 /// Name of the SQLite database in the data folder.
 const DATABASE: &str = "sheaf.db";
@@ -89,26 +89,29 @@ impl DataArgs {
 pub(crate) struct Data {
     pub(crate) store: Store,
     pub(crate) database: Database,
+    /// States that are kept. What is put into them is written in the background, and at the end of the program.
+    pub(crate) rollups: Arc<Rollups>,
 }
 
 impl Data {
     async fn new(folder: PathBuf, database: Database) -> Result<Data, Box<dyn Error>> {
+        let rollups = Arc::new(Rollups::new(folder.join(ROLLUPS_FILE), RollupSettings::default()));
         let disk = Arc::new(LocalDisk::new(folder)?);
         let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
-        Ok(Data { store, database })
+        Ok(Data { store, database, rollups })
     }
 
-    /// The unit of the resource of each path.
-    pub(crate) async fn units(
+    /// The properties of the resource of each path.
+    pub(crate) async fn properties(
         &self,
         paths: impl Iterator<Item = &ResourcePath>,
-    ) -> Result<Vec<Option<String>>, Box<dyn Error>> {
-        let mut units = Vec::new();
+    ) -> Result<Vec<Properties>, Box<dyn Error>> {
+        let metadata = self.database.metadata();
+        let mut properties = Vec::new();
         for path in paths {
-            let properties = self.database.metadata().resource(path.catalog(), path.resource()).await?;
-            units.push(properties.unit().map(str::to_owned));
+            properties.push(metadata.resource(path.catalog(), path.resource()).await?);
         }
-        Ok(units)
+        Ok(properties)
     }
 }
 

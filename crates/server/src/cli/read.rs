@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
-use sheaf_engine::{Columns, Resolved, read_columns, resolve};
+use sheaf_engine::{Columns, Resolved, fold_period, read_columns, resolve, statistic};
 use sheaf_model::legality::{check_one_period, check_range};
 use sheaf_model::{DataType, ResourcePath, SamplePeriod, Threshold, Tick, TimeRange, Values};
 use sheaf_sources::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteValues};
@@ -57,6 +57,9 @@ pub(crate) struct Args {
     /// Print how the values would be computed, and compute nothing
     #[arg(long)]
     explain: bool,
+    /// Compute all values from samples, and keep no states for the next time
+    #[arg(long)]
+    no_rollups: bool,
     #[command(flatten)]
     data: DataArgs,
     /// Print JSON: the same as --format json
@@ -91,7 +94,10 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let format = args.format()?;
     data::run(data::Unit::Count, async |watch| {
         let data = args.data.open().await?;
-        let request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
+        let mut request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
+        if args.no_rollups {
+            request.items.iter_mut().for_each(|item| item.rollups = None);
+        }
         if args.explain {
             return request.explain(args.json, out);
         }
@@ -184,7 +190,14 @@ impl Request {
         };
         let range = TimeRange::new(begin, end)?;
         check_range(period, range)?;
-        let units = data.units(items.iter().map(|item| &item.path)).await?;
+        let properties = data.properties(paths.iter()).await?;
+        for (item, properties) in items.iter_mut().zip(&properties) {
+            let without = properties.without_rollups()?;
+            if let Layout::Regular { period, .. } = item.spec.layout {
+                item.rollups = Some(data.rollups.clone()).filter(|_| !without.contains(&period));
+            }
+        }
+        let units = properties.iter().map(|properties| properties.unit().map(str::to_owned)).collect();
         Ok(Request { snapshot, items, units, period, range, threshold })
     }
 
@@ -307,6 +320,7 @@ impl Request {
             let Layout::Regular { period: base, phase_ticks } = item.spec.layout else { continue };
             let slots = base.widen(self.range)?;
             let steps = self.snapshot.explain(item.series, Some(slots))?;
+            let aggregates = statistic(item.path.kind()).is_some();
             plans.push(json!({
                 "path": item.path.to_string(),
                 "series": item.spec.key,
@@ -314,6 +328,8 @@ impl Request {
                 "phaseTicks": phase_ticks,
                 "values": self.range.count(self.period),
                 "samples": slots.count(base),
+                "foldPeriod": aggregates.then(|| fold_period(base, self.period).to_string()),
+                "rollups": aggregates && item.rollups.is_some(),
                 "steps": steps,
             }));
         }
@@ -344,6 +360,10 @@ impl Request {
                 text("series"),
                 text("dataType")
             )?;
+            if let Some(fold_period) = plan["foldPeriod"].as_str() {
+                let kept = if plan["rollups"] == true { "kept" } else { "not kept" };
+                writeln!(out, "  folded at {fold_period}, states are {kept}")?;
+            }
             let steps = plan["steps"].as_array().map(Vec::as_slice).unwrap_or_default();
             for step in steps.iter().take(MOST_STEPS) {
                 writeln!(out, "  {}", step.as_str().unwrap_or_default())?;
