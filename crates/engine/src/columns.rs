@@ -1,14 +1,13 @@
 //! Values of several paths side by side.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use sheaf_model::{SamplePeriod, Threshold, TimeRange};
-use sheaf_store::{Rollups, SeriesId, Snapshot};
+use sheaf_store::Snapshot;
 
 use crate::in_memory::ReadError;
-use crate::resolve::Resolved;
-use crate::stored::{Query, Reading, Usage, read_stored};
+use crate::resolve::{Base, Resolved};
+use crate::stored::{Query, Reading, Usage, read_in_place, read_stored};
 
 /// Values that are held at once, of all columns together: 64 MiB.
 const MOST_HELD: usize = 1 << 23;
@@ -50,26 +49,37 @@ pub async fn read_columns(
     range: TimeRange,
     threshold: Option<Threshold>,
 ) -> Result<Columns, ReadError> {
-    type Key = (SeriesId, SamplePeriod, Option<u64>);
+    type Key = (String, Option<SamplePeriod>, SamplePeriod, Option<u64>);
     let mut order: Vec<Key> = Vec::new();
-    let mut queries: HashMap<Key, (Query, Option<&Arc<Rollups>>, Vec<usize>)> = HashMap::new();
-    for (at, Resolved { path, series, rollups, .. }) in items.iter().enumerate() {
+    let mut queries: HashMap<Key, (Query, &Base, Vec<usize>)> = HashMap::new();
+    for (at, Resolved { path, base }) in items.iter().enumerate() {
         let threshold = path.threshold().or(threshold);
-        let key = (*series, path.period(), threshold.map(|threshold| threshold.share().to_bits()));
-        let (query, _, paths) = queries.entry(key).or_insert_with(|| {
+        let bits = threshold.map(|threshold| threshold.share().to_bits());
+        let resource = format!("{}/{}", path.catalog(), path.resource());
+        let key = (resource, base.period(), path.period(), bits);
+        let (query, _, paths) = queries.entry(key.clone()).or_insert_with(|| {
             order.push(key);
-            let query = Query { kinds: Vec::new(), period: path.period(), range, threshold };
-            (query, rollups.as_ref(), Vec::new())
+            (Query { kinds: Vec::new(), period: path.period(), range, threshold }, base, Vec::new())
         });
         query.kinds.push(path.kind());
         paths.push(at);
     }
     let mut groups = Vec::with_capacity(order.len());
     for key in order {
-        if let Some((query, rollups, paths)) = queries.remove(&key) {
+        if let Some((query, base, paths)) = queries.remove(&key) {
             let most_values = MOST_HELD * paths.len() / items.len();
-            let reading = read_stored(snapshot, key.0, query, rollups).await?.in_blocks_of(most_values);
-            groups.push(Group { reading, paths, block: Vec::new(), used: 0 });
+            let reading = match base {
+                Base::Stored { series, rollups, .. } => {
+                    read_stored(snapshot, *series, query, rollups.as_ref()).await?
+                }
+                Base::InPlace { source, series } => read_in_place(source, series, query)?,
+            };
+            groups.push(Group {
+                reading: reading.in_blocks_of(most_values),
+                paths,
+                block: Vec::new(),
+                used: 0,
+            });
         }
     }
     Ok(Columns { groups, paths: items.len(), usage: Usage::default() })

@@ -30,6 +30,6 @@ pub use ingest::{
     ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
 };
 pub use ladder::fold_period;
-pub use resolve::{ResolveError, Resolved, catalog_of, resolve};
+pub use resolve::{Base, ResolveError, Resolved, catalog_of, resolve, resolve_in_place};
 pub use rollup_key::rollup_series;
-pub use stored::{Query, Reading, Usage, read_stored};
+pub use stored::{Query, Reading, Usage, read_in_place, read_stored};

@@ -4,25 +4,64 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sheaf_model::{
-    CatalogId, FindError, Kind, MergeError, Properties, Representation, Resource, ResourceCatalog,
-    ResourceId, ResourcePath, SeriesKey,
+    CatalogId, DataType, FindError, Kind, MergeError, Properties, Representation, Resource, ResourceCatalog,
+    ResourceId, ResourcePath, SamplePeriod, SeriesKey,
 };
+use sheaf_sources::{DataSource, SourceError, SourceSeries};
 use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
 
 /// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
 const MOST_SUGGESTED: usize = 10_000;
 
-/// A path, and the series that it is computed from.
+/// A path, and what it is computed from.
 #[derive(Clone)]
 pub struct Resolved {
     /// What was asked for.
     pub path: ResourcePath,
-    /// The series of the samples.
-    pub series: SeriesId,
-    /// What that series is.
-    pub spec: SeriesSpec,
-    /// Where states are kept that are made of it; `None`, as it is found, if they are not.
-    pub rollups: Option<Arc<Rollups>>,
+    /// The samples.
+    pub base: Base,
+}
+
+/// The samples that something is computed from.
+#[derive(Clone)]
+pub enum Base {
+    /// A series of the store.
+    Stored {
+        /// The series.
+        series: SeriesId,
+        /// What it is.
+        spec: SeriesSpec,
+        /// Where states are kept that are made of it; `None`, as it is found, if they are not.
+        rollups: Option<Arc<Rollups>>,
+    },
+    /// A series of a source.
+    InPlace {
+        /// The source.
+        source: Arc<dyn DataSource>,
+        /// What it says of the series.
+        series: SourceSeries,
+    },
+}
+
+impl Base {
+    /// The period of the samples; `None` where they are irregular.
+    pub fn period(&self) -> Option<SamplePeriod> {
+        match self {
+            Base::Stored { spec: SeriesSpec { layout: Layout::Regular { period, .. }, .. }, .. } => {
+                Some(*period)
+            }
+            Base::Stored { .. } => None,
+            Base::InPlace { series, .. } => Some(series.period),
+        }
+    }
+
+    /// The type of the samples.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Base::Stored { spec, .. } => spec.data_type,
+            Base::InPlace { series, .. } => series.data_type,
+        }
+    }
 }
 
 /// Finds the series behind a path: the one of its base, or of its own period for an original. Without a base, it is the
@@ -41,7 +80,7 @@ pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, Res
         && let Some(series) = store.find_series(&key(period)).await?
     {
         let spec = store.spec(series).await?.as_ref().clone();
-        return Ok(Resolved { path: path.clone(), series, spec, rollups: None });
+        return Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } });
     }
     let mut series =
         store.series_below(&SeriesKey::prefix_of_resource(catalog, resource), None, usize::MAX).await?;
@@ -58,7 +97,25 @@ pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, Res
     let key = key(item.base.sample_period);
     let found = series.into_iter().find(|(_, spec)| spec.key == key);
     let (series, spec) = found.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
-    Ok(Resolved { path: path.clone(), series, spec, rollups: None })
+    Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } })
+}
+
+/// Finds the series of a source behind a path; the source is the catalog of the path.
+///
+/// # Errors
+/// There is no such resource or representation, or the source fails.
+pub fn resolve_in_place(source: &Arc<dyn DataSource>, path: &ResourcePath) -> Result<Resolved, ResolveError> {
+    let all = source.series().map_err(|error| ResolveError::Source(Box::new(error)))?;
+    let resources = all.iter().map(|series| {
+        let representation = Representation::new(series.data_type, series.period);
+        Resource::new(series.resource.clone(), Properties::default(), vec![representation])
+    });
+    let resources = resources.collect::<Result<_, _>>().map_err(MergeError::from)?;
+    let known = ResourceCatalog::new(path.catalog().clone(), Properties::default(), resources)?;
+    known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
+    let series = all.into_iter().find(|series| series.resource == *path.resource());
+    let series = series.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
+    Ok(Resolved { path: path.clone(), base: Base::InPlace { source: source.clone(), series } })
 }
 
 /// The catalog that these series make up, those of other catalogs left out; the finest representation of a resource first.
@@ -105,6 +162,9 @@ pub enum ResolveError {
     /// The store can't be read.
     #[error(transparent)]
     Store(Box<StoreError>),
+    /// The source can't be read.
+    #[error(transparent)]
+    Source(Box<SourceError>),
 }
 
 impl From<StoreError> for ResolveError {

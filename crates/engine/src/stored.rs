@@ -8,7 +8,10 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sheaf_kernels::{DEFAULT_THRESHOLD, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::legality::{check_base, check_range};
-use sheaf_model::{Kind, RepresentationId, SamplePeriod, Samples, Threshold, Tick, TimeRange};
+use sheaf_model::{
+    DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
+};
+use sheaf_sources::{DataSource, SourceError, SourceSeries};
 use sheaf_store::{Layout, Rollups, Scan, SeriesId, Snapshot, StoreError};
 
 use crate::finalize::family;
@@ -58,6 +61,12 @@ impl Usage {
     }
 }
 
+/// Where samples are read from.
+enum Origin {
+    Stored(Scan),
+    InPlace(Arc<dyn DataSource>, ResourceId),
+}
+
 /// The values of a query, block by block, in order of time. The iterator blocks while it reads; after an error it ends.
 /// Dropped before its end, it reads no further.
 ///
@@ -65,7 +74,7 @@ impl Usage {
 /// lies outside the samples is missing. The same snapshot always gives the same bits, with and without rollups.
 pub struct Reading {
     /// None where the states that are kept answer all.
-    scan: Option<Scan>,
+    origin: Option<Origin>,
     base: SamplePeriod,
     query: Query,
     ladder: Ladder,
@@ -96,19 +105,7 @@ pub async fn read_stored(
     let Layout::Regular { period: base, .. } = spec.layout else {
         return Err(ReadError::Irregular { key: spec.key.clone() });
     };
-    for &kind in &query.kinds {
-        check_base(RepresentationId { period: query.period, kind }, base, spec.data_type)?;
-    }
-    check_range(query.period, query.range)?;
-    let aggregates = query.kinds.iter().any(|&kind| statistic(kind).is_some());
-    // Kinds that aggregate nothing need no ladder; any one will do.
-    let ladder = Ladder::new(base, if aggregates { query.period } else { base });
-    let gate = aggregates
-        .then(|| {
-            let share = query.threshold.map_or(DEFAULT_THRESHOLD, Threshold::share);
-            Gate::new(ladder.per_bucket(), share)
-        })
-        .transpose()?;
+    let (ladder, gate) = checked(base, spec.data_type, &query)?;
     let is_kept = |family| rollups.is_some() && pays(family, ladder.per_fold, spec.data_type);
     let statistics: Vec<_> = query
         .kinds
@@ -137,13 +134,61 @@ pub async fn read_stored(
     let usage = Usage::default();
     let most_values = u64::MAX;
     let mut reading =
-        Reading { scan: None, base, query, ladder, statistics, kept, gate, next, usage, most_values };
+        Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values };
     if !reading.is_answered() {
         // Samples that values are held from may begin before the range, and end after it.
         let slots = slots(base, reading.query.range)?;
-        reading.scan = Some(snapshot.scan(series, Some(slots)).await?);
+        reading.origin = Some(Origin::Stored(snapshot.scan(series, Some(slots)).await?));
     }
     Ok(reading)
+}
+
+/// Begins to read a series of a source, without rollups.
+///
+/// # Errors
+/// What [`sheaf_model::legality`] forbids.
+pub fn read_in_place(
+    source: &Arc<dyn DataSource>,
+    series: &SourceSeries,
+    query: Query,
+) -> Result<Reading, ReadError> {
+    let (base, next) = (series.period, query.range.begin().ticks());
+    let (ladder, gate) = checked(base, series.data_type, &query)?;
+    let of_kind = |&kind: &Kind| statistic(kind).map(|statistic| (statistic, family(statistic, |_| false)));
+    Ok(Reading {
+        origin: Some(Origin::InPlace(source.clone(), series.resource.clone())),
+        base,
+        statistics: query.kinds.iter().map(of_kind).collect(),
+        query,
+        ladder,
+        kept: BTreeMap::new(),
+        gate,
+        next,
+        usage: Usage::default(),
+        most_values: u64::MAX,
+    })
+}
+
+/// Whether samples of this period and type can answer a query, and how.
+fn checked(
+    base: SamplePeriod,
+    data_type: DataType,
+    query: &Query,
+) -> Result<(Ladder, Option<Gate>), ReadError> {
+    for &kind in &query.kinds {
+        check_base(RepresentationId { period: query.period, kind }, base, data_type)?;
+    }
+    check_range(query.period, query.range)?;
+    let aggregates = query.kinds.iter().any(|&kind| statistic(kind).is_some());
+    // Kinds that aggregate nothing need no ladder; any one will do.
+    let ladder = Ladder::new(base, if aggregates { query.period } else { base });
+    let gate = aggregates
+        .then(|| {
+            let share = query.threshold.map_or(DEFAULT_THRESHOLD, Threshold::share);
+            Gate::new(ladder.per_bucket(), share)
+        })
+        .transpose()?;
+    Ok((ladder, gate))
 }
 
 /// Opens what is kept, and validates it against the snapshot.
@@ -358,7 +403,7 @@ impl Reading {
         if is_piece || missing == [folds.clone()] {
             let is_resampled = self.statistics.contains(&None);
             let range = if is_resampled { slots(self.base, job)? } else { job };
-            let states = if is_resampled || !self.scan()?.is_empty_in(range) {
+            let states = if is_resampled || !self.is_empty_in(range)? {
                 let samples = self.samples(range)?;
                 done.usage.scanned_samples = samples.len() as u64;
                 let states = self.fold(&samples)?;
@@ -384,7 +429,7 @@ impl Reading {
         for part in missing {
             let fold_ticks = self.ladder.per_fold as i64 * self.base.ticks();
             let range = ticks(part.start * fold_ticks, part.end * fold_ticks)?;
-            let states = if self.scan()?.is_empty_in(range) {
+            let states = if self.is_empty_in(range)? {
                 self.empty(range)
             } else {
                 done.usage.scanned_samples += range.count(self.base);
@@ -492,14 +537,25 @@ impl Reading {
         Ok(())
     }
 
-    fn scan(&self) -> Result<&Scan, ReadError> {
+    fn origin(&self) -> Result<&Origin, ReadError> {
         // There is one unless kept states answer all, and those are loaded by then.
         let absent = || StoreError::Task("a reading without a scan asked for samples".to_owned());
-        Ok(self.scan.as_ref().ok_or_else(absent)?)
+        Ok(self.origin.as_ref().ok_or_else(absent)?)
     }
 
     fn samples(&self, range: TimeRange) -> Result<Samples, ReadError> {
-        Ok(self.scan()?.samples(range)?)
+        match self.origin()? {
+            Origin::Stored(scan) => Ok(scan.samples(range)?),
+            Origin::InPlace(source, resource) => Ok(source.read(resource, range)?),
+        }
+    }
+
+    /// Whether it is known without reading that a range has no samples.
+    fn is_empty_in(&self, range: TimeRange) -> Result<bool, ReadError> {
+        Ok(match self.origin()? {
+            Origin::Stored(scan) => scan.is_empty_in(range),
+            Origin::InPlace(..) => false,
+        })
     }
 
     fn finish(&self, states: &StateVec, statistic: Statistic) -> Result<Vec<f64>, ReadError> {
@@ -547,6 +603,12 @@ impl Iterator for Reading {
             self.next = end;
         }
         Some(block)
+    }
+}
+
+impl From<SourceError> for ReadError {
+    fn from(error: SourceError) -> ReadError {
+        ReadError::Source(Box::new(error))
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod output;
 pub(crate) mod path;
 pub(crate) mod read;
 pub(crate) mod rollups;
+pub(crate) mod source;
 pub(crate) mod store;
 pub(crate) mod table_args;
 

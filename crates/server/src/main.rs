@@ -34,6 +34,7 @@ enum Command {
     Path(cli::path::Args),
     Read(cli::read::Args),
     Rollups(cli::rollups::Args),
+    Source(cli::source::Args),
     Store(cli::store::Args),
 }
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Path(args) => cli::path::run(&args, &mut out),
         Command::Read(args) => cli::read::run(&args, &mut out),
         Command::Rollups(args) => cli::rollups::run(&args, &mut out),
+        Command::Source(args) => cli::source::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {

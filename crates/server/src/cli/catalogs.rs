@@ -11,6 +11,7 @@ use sheaf_store::{Layout, SeriesId, SeriesSpec, SeriesStats};
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
+use super::source;
 
 /// Series that are looked up at once.
 const PAGE: usize = 1000;
@@ -56,6 +57,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
                 None => break,
             }
         }
+        list.in_place(args, &data, out).await?;
         if list.listed == 0 && !args.json {
             match &args.catalog {
                 Some(catalog) => return Err(format!("there is nothing in catalog `{catalog}`").into()),
@@ -153,6 +155,44 @@ impl List {
         let period = key.period.map_or("irregular".to_owned(), |period| period.to_string());
         writeln!(out, "    {period:<10} {}", describe(spec, stats))?;
         Ok(())
+    }
+
+    /// The series of sources. They come last, and all together.
+    async fn in_place(
+        &mut self,
+        args: &Args,
+        data: &Data,
+        out: &mut impl Write,
+    ) -> Result<(), Box<dyn Error>> {
+        if args.limit.is_some_and(|limit| self.listed >= limit) {
+            return Ok(());
+        }
+        let is_wanted =
+            |mount: &CatalogId| args.catalog.as_ref().is_none_or(|catalog| catalog.contains(mount));
+        let mut after: Option<CatalogId> = None;
+        loop {
+            let page = data.database.sources().list(after.as_ref(), PAGE).await?;
+            for source in page.iter().filter(|source| is_wanted(&source.mount)) {
+                let mount = &source.mount;
+                let Some(open) = data.source(mount).await? else { continue };
+                let series = tokio::task::spawn_blocking(move || open.series()).await??;
+                if !self.json {
+                    writeln!(out, "{mount}")?;
+                }
+                for series in &series {
+                    if self.json {
+                        writeln!(out, "{}", source::describe(mount, series))?;
+                    } else {
+                        writeln!(out, "{}", source::line(series))?;
+                    }
+                    self.listed += 1;
+                }
+            }
+            match page.last() {
+                Some(source) => after = Some(source.mount.clone()),
+                None => return Ok(()),
+            }
+        }
     }
 
     fn other(&mut self, spec: &SeriesSpec, stats: SeriesStats, out: &mut impl Write) -> std::io::Result<()> {

@@ -1,5 +1,6 @@
 //! Where the data are, and how commands that take time work on them.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -8,8 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
-use sheaf_model::{Properties, ResourcePath};
+use sheaf_engine::{Base, Resolved, resolve, resolve_in_place};
+use sheaf_model::{CatalogId, ResourcePath};
+use sheaf_sources::DataSource;
 use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, Watch};
+
+use super::source;
 
 /// Name of the SQLite database in the data folder.
 const DATABASE: &str = "sheaf.db";
@@ -101,18 +106,56 @@ impl Data {
         Ok(Data { store, database, rollups })
     }
 
-    /// The properties of the resource of each path.
-    pub(crate) async fn properties(
-        &self,
-        paths: impl Iterator<Item = &ResourcePath>,
-    ) -> Result<Vec<Properties>, Box<dyn Error>> {
-        let metadata = self.database.metadata();
-        let mut properties = Vec::new();
+    /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
+    /// the store, unless their resource says otherwise.
+    pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, Box<dyn Error>> {
+        let mut sources: HashMap<CatalogId, Option<Arc<dyn DataSource>>> = HashMap::new();
+        let mut found = Vec::with_capacity(paths.len());
         for path in paths {
-            properties.push(metadata.resource(path.catalog(), path.resource()).await?);
+            let catalog = path.catalog();
+            if !sources.contains_key(catalog) {
+                let source = self.source(catalog).await?;
+                sources.insert(catalog.clone(), source);
+            }
+            let properties = self.database.metadata().resource(catalog, path.resource()).await?;
+            let mut unit = properties.unit().map(str::to_owned);
+            let mut resolved = match sources.get(catalog).cloned().flatten() {
+                Some(source) => {
+                    let path = path.clone();
+                    tokio::task::spawn_blocking(move || resolve_in_place(&source, &path)).await??
+                }
+                None => resolve(&self.store, path).await?,
+            };
+            let period = resolved.base.period();
+            match &mut resolved.base {
+                Base::Stored { rollups, .. } => {
+                    let without = properties.without_rollups()?;
+                    *rollups =
+                        Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
+                }
+                Base::InPlace { series, .. } => unit = unit.or(series.unit.clone()),
+            }
+            found.push(Found { resolved, unit });
         }
-        Ok(properties)
+        Ok(found)
     }
+
+    /// The source that provides exactly this catalog.
+    pub(crate) async fn source(
+        &self,
+        catalog: &CatalogId,
+    ) -> Result<Option<Arc<dyn DataSource>>, Box<dyn Error>> {
+        let source = self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog);
+        let Some(source) = source else { return Ok(None) };
+        let open = move || source::open(&source).map_err(|error| error.to_string());
+        Ok(Some(tokio::task::spawn_blocking(open).await??))
+    }
+}
+
+/// A path with what it is computed from, and its unit.
+pub(crate) struct Found {
+    pub(crate) resolved: Resolved,
+    pub(crate) unit: Option<String>,
 }
 
 /// What progress is counted in.

@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
-use sheaf_engine::{Columns, Resolved, fold_period, read_columns, resolve, statistic};
+use sheaf_engine::{Base, Columns, Resolved, fold_period, read_columns, statistic};
 use sheaf_model::legality::{check_one_period, check_range};
 use sheaf_model::{DataType, ResourcePath, SamplePeriod, Threshold, Tick, TimeRange, Values};
 use sheaf_sources::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteValues};
-use sheaf_store::{Layout, Snapshot, Watch};
+use sheaf_store::{Snapshot, Watch};
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
@@ -96,7 +96,11 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         let data = args.data.open().await?;
         let mut request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
         if args.no_rollups {
-            request.items.iter_mut().for_each(|item| item.rollups = None);
+            for item in &mut request.items {
+                if let Base::Stored { rollups, .. } = &mut item.base {
+                    *rollups = None;
+                }
+            }
         }
         if args.explain {
             return request.explain(args.json, out);
@@ -166,15 +170,20 @@ impl Request {
     ) -> Result<Request, Box<dyn Error>> {
         let period = check_one_period(paths.iter().map(ResourcePath::period))?;
         let period = period.ok_or("there is no path to read")?;
-        let mut items = Vec::with_capacity(paths.len());
-        for path in paths {
-            items.push(resolve(&data.store, path).await?);
-        }
-        let ids: Vec<_> = items.iter().map(|item| item.series).collect();
-        let snapshot = data.store.snapshot(&ids).await?;
+        let (items, units): (Vec<_>, Vec<_>) =
+            data.resolve(paths).await?.into_iter().map(|found| (found.resolved, found.unit)).unzip();
+        let stored = items.iter().filter_map(|item| match &item.base {
+            Base::Stored { series, .. } => Some(*series),
+            Base::InPlace { .. } => None,
+        });
+        let snapshot = data.store.snapshot(&stored.collect::<Vec<_>>()).await?;
         let mut hull: Option<TimeRange> = None;
         for item in &items {
-            if let Some(range) = snapshot.range(item.series)? {
+            let range = match &item.base {
+                Base::Stored { series, .. } => snapshot.range(*series)?,
+                Base::InPlace { series, .. } => series.range,
+            };
+            if let Some(range) = range {
                 hull = Some(hull.map_or(range, |hull| hull.hull(range)));
             }
         }
@@ -190,14 +199,6 @@ impl Request {
         };
         let range = TimeRange::new(begin, end)?;
         check_range(period, range)?;
-        let properties = data.properties(paths.iter()).await?;
-        for (item, properties) in items.iter_mut().zip(&properties) {
-            let without = properties.without_rollups()?;
-            if let Layout::Regular { period, .. } = item.spec.layout {
-                item.rollups = Some(data.rollups.clone()).filter(|_| !without.contains(&period));
-            }
-        }
-        let units = properties.iter().map(|properties| properties.unit().map(str::to_owned)).collect();
         Ok(Request { snapshot, items, units, period, range, threshold })
     }
 
@@ -317,19 +318,25 @@ impl Request {
     fn explain(&self, json: bool, out: &mut impl Write) -> Outcome {
         let mut plans = Vec::new();
         for item in &self.items {
-            let Layout::Regular { period: base, phase_ticks } = item.spec.layout else { continue };
+            let Some(base) = item.base.period() else { continue };
             let slots = base.widen(self.range)?;
-            let steps = self.snapshot.explain(item.series, Some(slots))?;
+            let (key, steps, kept) = match &item.base {
+                Base::Stored { series, spec, rollups } => {
+                    (spec.key.clone(), self.snapshot.explain(*series, Some(slots))?, rollups.is_some())
+                }
+                Base::InPlace { source, series } => {
+                    (series.title.clone(), vec![format!("{slots} in place from {}", source.name())], false)
+                }
+            };
             let aggregates = statistic(item.path.kind()).is_some();
             plans.push(json!({
                 "path": item.path.to_string(),
-                "series": item.spec.key,
-                "dataType": item.spec.data_type.name(),
-                "phaseTicks": phase_ticks,
+                "series": key,
+                "dataType": item.base.data_type().name(),
                 "values": self.range.count(self.period),
                 "samples": slots.count(base),
                 "foldPeriod": aggregates.then(|| fold_period(base, self.period).to_string()),
-                "rollups": aggregates && item.rollups.is_some(),
+                "rollups": aggregates && kept,
                 "steps": steps,
             }));
         }

@@ -254,3 +254,74 @@ fn the_demo_is_made_and_read() {
 fn words_after<'a>(text: &'a str, word: &str) -> &'a str {
     text.split_whitespace().skip_while(|found| *found != word).nth(1).unwrap()
 }
+
+#[test]
+fn a_folder_is_read_in_place() {
+    let place = Place::new();
+    let folder = place.0.path().join("files");
+    for (day, value) in [("01", 1.5), ("02", 2.5)] {
+        let day_folder = folder.join("2020").join("01");
+        std::fs::create_dir_all(&day_folder).unwrap();
+        let rows: String = (0..24).map(|hour| format!("2020-01-{day}T{hour:02}:00Z,{value}\n")).collect();
+        std::fs::write(day_folder.join(format!("{day}.csv")), format!("time,P (kW)\n{rows}")).unwrap();
+    }
+    let template = format!("{}/{{yyyy}}/{{MM}}/{{dd}}.csv", folder.to_str().unwrap());
+    let added = place.run(&["source", "add", "/live/csv", "--csv", &template]);
+    assert!(added.contains("P (kW)") && added.contains("1_h"), "{added}");
+    let days = &place.json(&["read", "/live/csv/P/1_d_sum"])[0]["series"][0];
+    assert_eq!(days["values"], serde_json::json!([36.0, 60.0]));
+    assert_eq!(days["unit"], "kW");
+    // What changes is seen at once; what is damaged is named.
+    std::fs::write(folder.join("2020/01/03.csv"), "time,P (kW)\n2020-01-03T00:00Z,7\n2020-01-03T01:00Z,x\n")
+        .unwrap();
+    let error = place.fail(1, &["read", "/live/csv/P/1_d_sum"]);
+    assert!(error.contains("03.csv, line 3, column 2 (`P (kW)`): `x`"), "{error}");
+    std::fs::remove_file(folder.join("2020/01/03.csv")).unwrap();
+    assert_eq!(place.json(&["catalogs"])[0]["path"], "/live/csv/P/1_h");
+    let file = place.file("mast.csv", &two_hours());
+    place.run(&["ingest", &file, "--catalog", "/plant/mast"]);
+    let error = place.fail(1, &["source", "add", "/plant/mast", "--csv", &template]);
+    assert!(error.contains("has samples in the store already"), "{error}");
+    // Both kinds of series side by side.
+    let both = &place.json(&[
+        "read",
+        "/live/csv/P/1_h_max",
+        "/plant/mast/T1/1_h_mean",
+        "--end",
+        "2020-01-01T02:00Z",
+    ])[0];
+    assert_eq!(both["series"][0]["values"], serde_json::json!([1.5, 1.5]));
+    assert_eq!(both["series"][1]["values"], serde_json::json!([30.0, null]));
+    place.run(&["source", "remove", "/live/csv"]);
+    assert!(place.fail(1, &["read", "/live/csv/P/1_d_sum"]).contains("no catalog `/live/csv`"));
+}
+
+#[test]
+fn states_are_kept_and_thrown_away() {
+    let place = Place::new();
+    let csv: String =
+        (0..100_000).map(|row| format!("{},{}\n", 1_577_836_800_000_i64 + row * 100, row % 10)).collect();
+    let file = place.file("fast.csv", &format!("time,T1\n{csv}"));
+    place.run(&["ingest", &file, "--catalog", "/plant/mast"]);
+    let mean = ["read", "/plant/mast/T1/10_min_mean", "--format", "f64"];
+    let read = |args: &[&str]| place.command(args).output().unwrap().stdout;
+    let cold = read(&[&mean[..], &["--no-rollups"]].concat());
+    assert_eq!(place.json(&["rollups", "stats"])[0]["entries"], 0);
+    assert_eq!(read(&mean), cold);
+    let stats = &place.json(&["rollups", "stats"])[0];
+    assert_eq!(stats["series"][0]["series"], "/plant/mast/T1/100_ms", "{stats}");
+    assert_eq!(read(&mean), cold);
+    assert!(place.run(&["read", "/plant/mast/T1/1_h_max", "--explain"]).contains("states are kept"));
+    // What is deleted is gone from what was kept.
+    place.run(&[
+        "delete",
+        "/plant/mast/T1/100_ms",
+        "--begin",
+        "2020-01-01T01:00Z",
+        "--end",
+        "2020-01-01T02:00Z",
+    ]);
+    assert_eq!(read(&mean), read(&[&mean[..], &["--no-rollups"]].concat()));
+    place.run(&["rollups", "clear"]);
+    assert_eq!(place.json(&["rollups", "stats"])[0]["entries"], 0);
+}

@@ -97,7 +97,7 @@ fn of_redb(error: &Error) -> Trouble {
         // A crash left it; who writes next repairs it.
         Error::RepairAborted
         | Error::DatabaseAlreadyOpen
-        | Error::LockProtocolMismatch { .. }
+        | Error::LockProtocolMismatch
         | Error::Unsupported => Trouble::Withheld,
         _ => Trouble::Damaged,
     }
