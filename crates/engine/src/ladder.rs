@@ -30,6 +30,13 @@ const RUNGS: [i64; 10] = [
     86_400 * Tick::PER_SECOND,
 ];
 
+/// The period that samples at `base` are folded at before they become those of `wanted`, which is a multiple of it; states
+/// are kept at this period.
+pub fn fold_period(base: SamplePeriod, wanted: SamplePeriod) -> SamplePeriod {
+    let fold_ticks = Ladder::new(base, wanted).per_fold as i64 * base.ticks();
+    SamplePeriod::from_ticks(fold_ticks).unwrap_or(wanted)
+}
+
 /// How samples become wanted buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ladder {

@@ -46,6 +46,18 @@ pub struct Usage {
     pub scanned_samples: u64,
 }
 
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            kept_buckets: self.kept_buckets + other.kept_buckets,
+            folded_buckets: self.folded_buckets + other.folded_buckets,
+            scanned_samples: self.scanned_samples + other.scanned_samples,
+        }
+    }
+}
+
 /// The values of a query, block by block, in order of time. The iterator blocks while it reads; after an error it ends.
 /// Dropped before its end, it reads no further.
 ///
@@ -65,6 +77,8 @@ pub struct Reading {
     /// Begin of the first value that has not been read.
     next: i64,
     usage: Usage,
+    /// The most values of a column in a block.
+    most_values: u64,
 }
 
 /// Begins to read a series of a snapshot; with the help of rollups, if there are any, and adding to them.
@@ -121,7 +135,9 @@ pub async fn read_stored(
     let kept = open_kept(snapshot, series, kept).await?;
     let next = query.range.begin().ticks();
     let usage = Usage::default();
-    let mut reading = Reading { scan: None, base, query, ladder, statistics, kept, gate, next, usage };
+    let most_values = u64::MAX;
+    let mut reading =
+        Reading { scan: None, base, query, ladder, statistics, kept, gate, next, usage, most_values };
     if !reading.is_answered() {
         // Samples that values are held from may begin before the range, and end after it.
         let slots = slots(base, reading.query.range)?;
@@ -176,6 +192,14 @@ impl Reading {
         self.query.range.count(self.query.period)
     }
 
+    /// The same in blocks of so many values at most, of all columns together, but of one for each: for those who read many
+    /// series at once.
+    #[must_use]
+    pub fn in_blocks_of(self, values: usize) -> Reading {
+        let most_values = (values / self.statistics.len().max(1)).max(1) as u64;
+        Reading { most_values, ..self }
+    }
+
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -184,11 +208,11 @@ impl Reading {
     /// Values in a job; 0 where one takes several jobs.
     fn values_per_job(&self) -> u64 {
         if self.gate.is_some() {
-            return self.ladder.buckets_per_job();
+            return self.ladder.buckets_per_job().min(self.most_values);
         }
         // As many as there are slots under them, and no more than that of them.
         let (base, period) = (self.base.ticks(), self.query.period.ticks());
-        (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs()
+        (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
     fn block(&mut self) -> Result<Vec<Vec<f64>>, ReadError> {
@@ -203,7 +227,8 @@ impl Reading {
                 self.large_bucket(bucket)
             }
             values => {
-                let jobs = next_jobs(&mut self.next, values as i64 * period, end)?;
+                let most_jobs = usize::try_from(self.most_values / values).unwrap_or(usize::MAX);
+                let jobs = next_jobs(&mut self.next, values as i64 * period, end, most_jobs)?;
                 self.cover(&jobs);
                 let parts: Vec<(Vec<Vec<f64>>, Done)> =
                     jobs.into_par_iter().map(|job| self.small_buckets(job)).collect::<Result<_, _>>()?;
@@ -226,7 +251,8 @@ impl Reading {
         self.kept.values_mut().for_each(|kept| kept.cover(from, from + 1));
         let known = self.kept.values().map(|kept| kept.known_until(from, end)).min().unwrap_or(from);
         let folds = self.ladder.folds as i64;
-        let buckets = (known - from) / folds;
+        let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
+        let buckets = ((known - from) / folds).min(most_values);
         if buckets == 0 {
             return Ok(None);
         }
@@ -279,10 +305,12 @@ impl Reading {
         let mut next = bucket.begin().ticks();
         // Kinds that aggregate nothing need one sample of it, below.
         while !merged.is_empty() && next < bucket.end().ticks() {
-            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks())?;
+            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), usize::MAX)?;
             self.cover(&parts);
-            let parts: Vec<Done> =
-                parts.into_par_iter().map(|part| self.done(part, usize::MAX)).collect::<Result<_, ReadError>>()?;
+            let parts: Vec<Done> = parts
+                .into_par_iter()
+                .map(|part| self.done(part, usize::MAX))
+                .collect::<Result<_, ReadError>>()?;
             for part in parts {
                 for (family, state) in &part.merged {
                     if let Some(merged) = merged.get_mut(family) {
@@ -453,9 +481,7 @@ impl Reading {
 
     /// Keeps the states that a job has folded, and counts.
     fn keep(&mut self, done: Done) -> Result<(), ReadError> {
-        self.usage.kept_buckets += done.usage.kept_buckets;
-        self.usage.folded_buckets += done.usage.folded_buckets;
-        self.usage.scanned_samples += done.usage.scanned_samples;
+        self.usage = self.usage.plus(done.usage);
         for (first, states) in done.new {
             for (family, states) in states {
                 if let Some(kept) = self.kept.get_mut(&family) {
@@ -484,10 +510,10 @@ impl Reading {
     }
 }
 
-/// The jobs of so many ticks that are done at once, from `next` on, which moves to their end; the last job ends at `end` at
-/// the latest.
-fn next_jobs(next: &mut i64, job_ticks: i64, end: i64) -> Result<Vec<TimeRange>, ReadError> {
-    let most = (rayon::current_num_threads() * JOBS_PER_THREAD) as i64;
+/// The jobs of so many ticks that are done at once, no more than `most`, from `next` on, which moves to their end; the last
+/// job ends at `end` at the latest.
+fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Vec<TimeRange>, ReadError> {
+    let most = most.min(rayon::current_num_threads() * JOBS_PER_THREAD) as i64;
     let jobs: Vec<TimeRange> = (0..most)
         .map(|job| next.saturating_add(job.saturating_mul(job_ticks)))
         .take_while(|&begin| begin < end)

@@ -34,8 +34,17 @@
 
 mod csv;
 mod error;
+mod folder;
 mod input;
+mod open;
+mod parquet;
+mod registry;
+mod source;
+mod spacing;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod write;
 
 pub use csv::{
     ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
@@ -44,5 +53,14 @@ pub use csv::{
 pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
+pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
-pub use table::{Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Report, Rows, Seen};
+pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
+pub use parquet::{ParquetOptions, ParquetReader};
+pub use registry::SourceConfig;
+pub use source::{DataSource, Revision, SourceProblem, SourceSeries};
+pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
+pub use table::{
+    Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
+};
+pub use write::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteError, WriteValues};

@@ -4,7 +4,8 @@
 //! which rows of which segment belong to which series. `FORMAT.md` beside this crate describes every byte, and what is
 //! left after half of a write.
 //!
-//! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged.
+//! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged. A [`StreamedWrite`]
+//!   takes more rows than memory holds.
 //! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
 //! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
 //! - [`check()`] verifies all of it.
@@ -13,6 +14,7 @@
 //! Files are reached through [`Disk`] and rows of the manifest through [`manifest::Manifest`], so that tests can make both
 //! fail.
 
+mod announce;
 mod changes;
 mod check;
 mod collect;
@@ -27,6 +29,7 @@ mod merge_policy;
 mod plan;
 mod publish;
 mod repair;
+mod replace;
 mod rollups;
 mod rows;
 mod runs;
@@ -38,6 +41,7 @@ mod sink;
 mod snapshot;
 mod stats;
 mod store;
+mod stream;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -56,7 +60,8 @@ pub use scan::Scan;
 pub use segment::{Codec, SegmentError};
 pub use series::{Layout, SeriesId, SeriesSpec};
 pub use snapshot::Snapshot;
-pub use stats::{SegmentStats, Stats};
+pub use stats::{SegmentStats, SeriesStats, Stats};
 pub use store::{Settings, Store};
+pub use stream::StreamedWrite;
 pub use watch::{Progress, Watch};
 pub use write::{Receipt, Write};

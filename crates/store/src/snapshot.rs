@@ -77,7 +77,7 @@ impl Snapshot {
         self.nonce
     }
 
-    fn view(&self, series: SeriesId) -> Result<&Arc<SeriesView>, StoreError> {
+    pub(crate) fn view(&self, series: SeriesId) -> Result<&Arc<SeriesView>, StoreError> {
         self.views.get(&series).ok_or(StoreError::UnknownSeries(series))
     }
 

@@ -8,6 +8,7 @@ mod integration {
     mod model;
     mod repair;
     mod rollups;
+    mod streaming;
     mod world;
     mod writing;
 }
