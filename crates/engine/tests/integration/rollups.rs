@@ -11,7 +11,7 @@ use sheaf_model::{DataType, Kind, SamplePeriod, Samples, Threshold, Tick, TimeRa
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CompactOptions, Layout, RollupSettings, Rollups, SeriesId, SeriesSpec, Settings, Snapshot, Store, Watch,
+    CompactOptions, Layout, RollupSettings, Rollups, Rows, SeriesId, SeriesSpec, Settings, Snapshot, Store, Watch,
     Write,
 };
 use tempfile::TempDir;
@@ -106,19 +106,22 @@ async fn new_store(series: &[Series]) -> (FaultyDisk, MemoryManifest, Store, Vec
 
 async fn write(store: &Store, id: SeriesId, series: &Series, slot: i64, values: &[f64]) {
     let period: SamplePeriod = series.period.parse().unwrap();
-    let start = Tick::new(at(period, slot).ticks() + series.phase_ticks).unwrap();
-    let valid: Vec<u64> = values
-        .chunks(64)
-        .map(|chunk| {
-            let bits = chunk.iter().enumerate().map(|(bit, value)| u64::from(!value.is_nan()) << bit);
-            bits.sum()
-        })
-        .collect();
-    let samples = match series.data_type {
-        DataType::Int32 => {
-            let values = values.iter().map(|value| *value as i32).collect();
-            Samples::new(start, period, Values::I32(values)).unwrap().with_validity(valid).unwrap()
+    let start = at(period, slot);
+    if series.data_type == DataType::Int32 {
+        let valid = values.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        let (starts, values): (Vec<Tick>, Vec<i32>) = valid
+            .map(|(row, value)| {
+                let start = at(period, slot + row as i64).ticks() + series.phase_ticks;
+                (Tick::new(start).unwrap(), *value as i32)
+            })
+            .unzip();
+        if !starts.is_empty() {
+            let rows = Rows::listed(starts, Values::I32(values)).unwrap();
+            store.write(Write::new().rows(id, rows)).await.unwrap();
         }
+        return;
+    }
+    let samples = match series.data_type {
         DataType::Float32 => {
             let values = values.iter().map(|value| *value as f32).collect();
             Samples::new(start, period, Values::F32(values)).unwrap()
