@@ -399,6 +399,7 @@ pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
         [&last, &format!("/{last}"), &format!("/{last}{last}"), &format!("/{last}/x")].map(String::clone),
     );
     keys.push("/long".repeat(400));
+    let mut prefixes = keys.clone();
     keys.extend((0..300).map(|i| format!("/many/T{i}/1_s")));
     let row = |(id, key): (usize, &String)| seal(series_row((id as i64 * 37) % 1009, key));
     let mut write = manifest.write().await.unwrap();
@@ -407,7 +408,6 @@ pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
     keys.sort_unstable();
 
     let mut view = manifest.read().await.unwrap();
-    let mut prefixes = keys.clone();
     let parts = [
         "/",
         "/plant/",
