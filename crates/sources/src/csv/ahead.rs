@@ -93,7 +93,9 @@ mod tests {
     fn work_is_done_once_and_panics_arrive() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let tasks: Vec<_> = (0..1000).map(|_| Ahead::new(|| COUNT.fetch_add(1, Ordering::Relaxed))).collect();
-        tasks.into_iter().for_each(|task| drop(task.wait()));
+        for task in tasks {
+            task.wait();
+        }
         assert_eq!(COUNT.load(Ordering::Relaxed), 1000);
         let task = Ahead::<()>::new(|| panic!("as it should"));
         assert!(catch_unwind(AssertUnwindSafe(|| task.wait())).is_err());

@@ -633,7 +633,8 @@ impl Detector<'_> {
                 // What does not fit is told row by row.
                 return Ok(column);
             }
-            let (line, text) = table.example(column, |kind| kind != CellKind::Missing);
+            let is_unknown = |kind| !matches!(kind, CellKind::Missing | CellKind::Time);
+            let (line, text) = table.example(column, is_unknown);
             let column = table.column(column);
             return Err(self.error(line, TableProblem::UnknownTimes { column, text }));
         }
