@@ -1,21 +1,33 @@
 //! Samples in the store, read at another period: job by job, on all cores, in bounded memory.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
 use rayon::prelude::*;
 use sheaf_kernels::{DEFAULT_THRESHOLD, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::legality::{check_base, check_range};
-use sheaf_model::{Kind, RepresentationId, SamplePeriod, Samples, Threshold, Tick, TimeRange};
-use sheaf_store::{Layout, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_model::{Kind, RepresentationId, SamplePeriod, Threshold, Tick, TimeRange};
+use sheaf_store::{Layout, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
 
 use crate::in_memory::{ReadError, run};
 use crate::ladder::{JOB_SLOTS, Ladder};
 use crate::statistic;
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
-/// they read stays small.
+/// comes of them stays small.
 const JOBS_PER_THREAD: usize = 8;
+
+/// The same where of many samples comes one value: so many that waiting for the last job does not show.
+const JOBS_PER_THREAD_OF_FEW_VALUES: usize = 64;
+
+/// What is few values of a job.
+const FEW_VALUES: u64 = 1024;
+
+/// Jobs that a thread does one after the other: what the end of one and the begin of the next share is read once.
+const JOBS_IN_A_ROW: usize = 4;
+
+/// Samples that are folded at a time, as far as buckets allow: they are read and folded in the second-level cache of a
+/// core, beside the bytes they come from.
+const PART_SLOTS: u64 = 1 << 14;
 
 /// What is asked of a series: kinds at one period, over a range.
 #[derive(Clone, Debug)]
@@ -106,9 +118,18 @@ impl Reading {
                 self.large_bucket(bucket)
             }
             values => {
-                let jobs = next_jobs(&mut self.next, values as i64 * period, end)?;
-                let parts: Vec<Vec<Vec<f64>>> =
-                    jobs.into_par_iter().map(|job| self.small_buckets(job)).collect::<Result<_, _>>()?;
+                let per_thread = if self.gate.is_some() && values <= FEW_VALUES {
+                    JOBS_PER_THREAD_OF_FEW_VALUES
+                } else {
+                    JOBS_PER_THREAD
+                };
+                let jobs = next_jobs(&mut self.next, values as i64 * period, end, per_thread)?;
+                let parts: Vec<Vec<Vec<f64>>> = jobs
+                    .into_par_iter()
+                    .with_min_len(JOBS_IN_A_ROW / 2)
+                    .with_max_len(JOBS_IN_A_ROW)
+                    .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
+                    .collect::<Result<_, _>>()?;
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for part in parts {
                     columns.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
@@ -119,12 +140,12 @@ impl Reading {
     }
 
     /// The values of a job, which consists of whole buckets.
-    fn small_buckets(&self, job: TimeRange) -> Result<Vec<Vec<f64>>, ReadError> {
-        let samples = self.scan.samples(slots(self.base, job)?)?;
-        let states = self.states(&samples, self.ladder.folds)?;
+    fn small_buckets(&self, job: TimeRange, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
+        let states = self.states(job, self.ladder.folds, buffer)?;
         let column = |wanted: &Option<(Statistic, Family)>| match wanted {
             Some((statistic, family)) => self.finish(&states[family], *statistic),
             None => {
+                let samples = self.scan.samples(slots(self.base, job)?)?;
                 let mut values = vec![0.0; job.count(self.query.period) as usize];
                 let period = self.query.period.ticks();
                 run(&samples, 0, samples.len())?.resample(job.begin().ticks(), period, &mut values)?;
@@ -142,10 +163,13 @@ impl Reading {
         let mut next = bucket.begin().ticks();
         // Kinds that aggregate nothing need one sample of it, below.
         while !merged.is_empty() && next < bucket.end().ticks() {
-            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks())?;
+            let parts =
+                next_jobs(&mut next, part_ticks, bucket.end().ticks(), JOBS_PER_THREAD_OF_FEW_VALUES)?;
             let states: Vec<BTreeMap<Family, StateVec>> = parts
                 .into_par_iter()
-                .map(|part| self.states(&self.scan.samples(part)?, u64::MAX))
+                .with_min_len(JOBS_IN_A_ROW / 2)
+                .with_max_len(JOBS_IN_A_ROW)
+                .map_init(SampleBuffer::default, |buffer, part| self.states(part, u64::MAX, buffer))
                 .collect::<Result<_, ReadError>>()?;
             for part in &states {
                 for (family, state) in part {
@@ -173,19 +197,34 @@ impl Reading {
         self.statistics.iter().flatten().map(|(_, family)| *family)
     }
 
-    /// The states of samples that begin with a bucket, one for each `folds` buckets at the fold period.
-    fn states(&self, samples: &Samples, folds: u64) -> Result<BTreeMap<Family, StateVec>, ReadError> {
-        let per_fold = self.ladder.per_fold.min(JOB_SLOTS) as usize;
-        let folds = usize::try_from(folds).unwrap_or(usize::MAX);
-        let mut states = BTreeMap::new();
-        for family in self.families() {
-            if let Entry::Vacant(entry) = states.entry(family) {
+    /// The states of a range that begins with a bucket, one for each `folds` buckets at the fold period. Samples are read and
+    /// folded some whole buckets at a time.
+    fn states(
+        &self,
+        range: TimeRange,
+        folds: u64,
+        buffer: &mut SampleBuffer,
+    ) -> Result<BTreeMap<Family, StateVec>, ReadError> {
+        let per_fold = self.ladder.per_fold.min(JOB_SLOTS);
+        let part_ticks = (PART_SLOTS / per_fold).max(1) as i64 * per_fold as i64 * self.base.ticks();
+        let mut fine: BTreeMap<Family, StateVec> =
+            self.families().map(|family| (family, StateVec::empty(family, 0))).collect();
+        let mut next = range.begin().ticks();
+        while !fine.is_empty() && next < range.end().ticks() {
+            let end = next.saturating_add(part_ticks).min(range.end().ticks());
+            let samples = self.scan.samples_in(ticks(next, end)?, buffer)?;
+            for (&family, states) in &mut fine {
                 let run = run(samples, 0, samples.len())?;
-                let fine = StateVec::fold(family, run, Grid::new(per_fold, 0)?)?;
-                entry.insert(if folds == 1 { fine } else { fine.coarsen(Grid::new(folds, 0)?) });
+                states.append(StateVec::fold(family, run, Grid::new(per_fold as usize, 0)?)?)?;
             }
+            next = end;
         }
-        Ok(states)
+        let folds = usize::try_from(folds).unwrap_or(usize::MAX);
+        if folds > 1 {
+            let coarse = Grid::new(folds, 0)?;
+            fine.values_mut().for_each(|states| *states = states.coarsen(coarse));
+        }
+        Ok(fine)
     }
 
     fn finish(&self, states: &StateVec, statistic: Statistic) -> Result<Vec<f64>, ReadError> {
@@ -198,8 +237,13 @@ impl Reading {
 
 /// The jobs of so many ticks that are done at once, from `next` on, which moves to their end; the last job ends at `end` at
 /// the latest.
-fn next_jobs(next: &mut i64, job_ticks: i64, end: i64) -> Result<Vec<TimeRange>, ReadError> {
-    let most = (rayon::current_num_threads() * JOBS_PER_THREAD) as i64;
+fn next_jobs(
+    next: &mut i64,
+    job_ticks: i64,
+    end: i64,
+    per_thread: usize,
+) -> Result<Vec<TimeRange>, ReadError> {
+    let most = (rayon::current_num_threads() * per_thread) as i64;
     let jobs: Vec<TimeRange> = (0..most)
         .map(|job| next.saturating_add(job.saturating_mul(job_ticks)))
         .take_while(|&begin| begin < end)

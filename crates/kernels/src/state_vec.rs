@@ -157,6 +157,25 @@ impl StateVec {
         }
     }
 
+    /// Puts the states of later buckets behind these.
+    ///
+    /// # Errors
+    /// Another family; nothing is put there then.
+    pub fn append(&mut self, later: StateVec) -> Result<(), Error> {
+        match (self, later) {
+            (StateVec::Sums(states), StateVec::Sums(later)) => states.extend(later),
+            (StateVec::Moments(states), StateVec::Moments(later)) => states.extend(later),
+            (StateVec::Polar(states), StateVec::Polar(later)) => states.extend(later),
+            (StateVec::Bits(states), StateVec::Bits(later)) => states.extend(later),
+            (StateVec::Edges(states), StateVec::Edges(later)) => states.extend(later),
+            (StateVec::Quantiles(states), StateVec::Quantiles(later)) => states.extend(later),
+            (states, later) => {
+                return Err(Error::FamiliesDiffer { left: states.family(), right: later.family() });
+            }
+        }
+        Ok(())
+    }
+
     /// As [`coarsen()`].
     pub fn coarsen(&self, grid: Grid) -> StateVec {
         match self {

@@ -49,7 +49,7 @@ pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
 pub use rows::{Rows, RowsError, Starts};
-pub use scan::Scan;
+pub use scan::{SampleBuffer, Scan};
 pub use segment::{Codec, SegmentError};
 pub use series::{Layout, SeriesId, SeriesSpec};
 pub use snapshot::Snapshot;
