@@ -70,7 +70,10 @@ pub(super) trait AlpFloat: Copy + Default {
     /// [`AlpFloat::scaled`] would round them differently from [`AlpFloat::exact`].
     fn scale(smallest: u64, bits: usize, factor: u8, exponent: u8) -> Option<Self::Scale>;
 
-    /// The float of what an integer is above zero in this scale.
+    /// What unpacks integers of so many bits, where there can be a scale for them.
+    fn unpacker(bits: usize) -> Option<Unpacker<Self>>;
+
+    /// The float of what an integer is above the smallest.
     fn scaled(above: u64, scale: Self::Scale) -> Self;
 
     /// The float of any integer, by definition.
@@ -201,7 +204,7 @@ impl Vector<'_> {
     fn decode<F: AlpFloat>(&self, level: Level, from: usize, out: &mut [F]) -> Result<(), ParquetError> {
         let (factor, exponent) = (self.factor, self.exponent);
         let scale = F::scale(self.smallest, self.bits, factor, exponent);
-        match (scale, unpacker::<F>(self.bits)) {
+        match (scale, F::unpacker(self.bits)) {
             _ if self.bits == 0 => out.fill(F::exact(self.smallest, factor, exponent)),
             (Some(scale), Some(unpack)) => {
                 self.unpack(from, out, |packed, groups| unpack(level, packed, scale, groups))?;
@@ -304,11 +307,13 @@ impl<F: AlpFloat, const BITS: usize> Kernel for Unpack<'_, F, BITS> {
             let Some(bytes) = self.packed.get(group * BITS..(group + 1) * BITS + BEYOND) else {
                 return group;
             };
+            // Plain loops: the closures of iterators and arrays are inlined at will, not always.
             let above = integers::<BITS>(bytes);
-            *out = array::from_fn(
-                #[inline(always)]
-                |lane| F::scaled(above[lane], self.scale),
-            );
+            let mut lane = 0;
+            while lane < GROUP {
+                out[lane] = F::scaled(above[lane], self.scale);
+                lane += 1;
+            }
         }
         self.out.len()
     }
@@ -334,10 +339,13 @@ const fn sharing(bits: usize) -> usize {
 #[inline(always)]
 fn integers<const BITS: usize>(bytes: &[u8]) -> [u64; GROUP] {
     let sharing = const { sharing(BITS) };
-    array::from_fn(
-        #[inline(always)]
-        |lane| integer(bytes, BITS, lane, lane / sharing * sharing),
-    )
+    let mut integers = [0; GROUP];
+    let mut lane = 0;
+    while lane < GROUP {
+        integers[lane] = integer(bytes, BITS, lane, lane / sharing * sharing);
+        lane += 1;
+    }
+    integers
 }
 
 /// The integer of `bits` bits at `lane`, cut out of the word that begins with the byte where that at `begin` does.
@@ -346,10 +354,8 @@ fn integer(bytes: &[u8], bits: usize, lane: usize, begin: usize) -> u64 {
     let byte = begin * bits / 8;
     let shift = lane * bits - byte * 8;
     let word = &bytes[byte..byte + 8];
-    let mut word = u64::from_le_bytes(array::from_fn(
-        #[inline(always)]
-        |index| word[index],
-    )) >> shift;
+    let word = [word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]];
+    let mut word = u64::from_le_bytes(word) >> shift;
     if shift + bits > 64 {
         word |= u64::from(bytes[byte + 8]) << (64 - shift);
     }
@@ -359,26 +365,23 @@ fn integer(bytes: &[u8], bits: usize, lane: usize, begin: usize) -> u64 {
 /// Unpacks groups, from bytes with [`BEYOND`] more behind them, and says how many there were enough bytes for.
 type Unpacker<F> = fn(Level, &[u8], <F as AlpFloat>::Scale, &mut [[F; GROUP]]) -> usize;
 
-/// What unpacks integers of so many bits, up to the most for which there can be a scale.
-fn unpacker<F: AlpFloat>(bits: usize) -> Option<Unpacker<F>> {
-    fn unpack<F: AlpFloat, const BITS: usize>(
-        level: Level,
-        packed: &[u8],
-        scale: F::Scale,
-        out: &mut [[F; GROUP]],
-    ) -> usize {
-        level.run(Unpack::<F, BITS> { packed, scale, out })
-    }
-    macro_rules! of_bits {
-        ($($bits:literal)*) => {
-            match bits {
-                $($bits => Some(unpack::<F, $bits>),)*
-                _ => None,
-            }
-        };
-    }
-    of_bits!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
-        33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52)
+/// What unpacks integers of these widths, if it is one of them.
+macro_rules! unpacker {
+    ($given:expr, $float:ty: $($bits:literal)*) => {
+        match $given {
+            $($bits => Some(unpack::<$float, $bits>),)*
+            _ => None,
+        }
+    };
+}
+
+fn unpack<F: AlpFloat, const BITS: usize>(
+    level: Level,
+    packed: &[u8],
+    scale: F::Scale,
+    out: &mut [[F; GROUP]],
+) -> usize {
+    level.run(Unpack::<F, BITS> { packed, scale, out })
 }
 
 /// 10^n.
@@ -421,6 +424,13 @@ impl AlpFloat for f64 {
         })
     }
 
+    #[rustfmt::skip]
+    fn unpacker(bits: usize) -> Option<Unpacker<f64>> {
+        // Wider ones don't fit between the doubles that are one apart.
+        unpacker!(bits, f64: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+            33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52)
+    }
+
     #[inline(always)]
     fn scaled(above: u64, (smallest, power, tenth): Self::Scale) -> f64 {
         (f64::from_bits(smallest.wrapping_add(above)) - MIDDLE) * power * tenth
@@ -444,6 +454,11 @@ impl AlpFloat for f32 {
 
     fn scale(smallest: u64, _: usize, factor: u8, exponent: u8) -> Option<Self::Scale> {
         Some((smallest as u32, POWERS_F32[usize::from(factor)], TENTHS_F32[usize::from(exponent)]))
+    }
+
+    #[rustfmt::skip]
+    fn unpacker(bits: usize) -> Option<Unpacker<f32>> {
+        unpacker!(bits, f32: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32)
     }
 
     #[inline(always)]

@@ -80,9 +80,29 @@ impl Levels {
         count_bits(&self.words, rows)
     }
 
+    /// Whether all of these rows have a value.
+    fn all(&self, rows: Range<usize>) -> bool {
+        let Some(last) = rows.end.checked_sub(1).filter(|&last| last >= rows.start) else { return true };
+        let from = u64::MAX << (rows.start % 64);
+        let to = u64::MAX >> (63 - last % 64);
+        match &self.words[rows.start / 64..=last / 64] {
+            [only] => only | !(from & to) == u64::MAX,
+            [first, between @ .., last] => {
+                first | !from == u64::MAX
+                    && last | !to == u64::MAX
+                    && between.iter().all(|&word| word == u64::MAX)
+            }
+            [] => true,
+        }
+    }
+
     /// From the first of these rows on, as many as have `most` values, with what is missing behind them: where they end, and
     /// how many values they have.
     pub(super) fn take(&self, rows: Range<usize>, most: usize) -> (usize, usize) {
+        let end = rows.end.min(rows.start.saturating_add(most));
+        if self.all(rows.start..end) {
+            return (end, end - rows.start);
+        }
         let mut count = 0;
         for part in word_ranges(rows.clone()) {
             let mut word = word_at(&self.words, part.clone());
