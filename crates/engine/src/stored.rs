@@ -12,7 +12,7 @@ use sheaf_model::{
     DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
 };
 use sheaf_sources::{DataSource, SourceError, SourceSeries};
-use sheaf_store::{Layout, Rollups, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_store::{Layout, Rollups, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
@@ -22,8 +22,21 @@ use crate::rollup_key::RollupKey;
 use crate::statistic;
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
-/// they read stays small.
+/// comes of them stays small.
 const JOBS_PER_THREAD: usize = 8;
+
+/// The same where of many samples comes one value: so many that waiting for the last job does not show.
+const JOBS_PER_THREAD_OF_FEW_VALUES: usize = 64;
+
+/// What is few values of a job.
+const FEW_VALUES: u64 = 1024;
+
+/// Jobs that a thread does one after the other: what the end of one and the begin of the next share is read once.
+const JOBS_IN_A_ROW: usize = 4;
+
+/// Samples that are folded at a time, as far as buckets allow: they are read and folded in the second-level cache of a
+/// core, beside the bytes they come from.
+const PART_SLOTS: u64 = 1 << 14;
 
 /// What is asked of a series: kinds at one period, over a range.
 #[derive(Clone, Debug)]
@@ -63,7 +76,7 @@ impl Usage {
 
 /// Where samples are read from.
 enum Origin {
-    Stored(Scan),
+    Stored(Box<Scan>),
     InPlace(Arc<dyn DataSource>, ResourceId),
 }
 
@@ -138,7 +151,8 @@ pub async fn read_stored(
     if !reading.is_answered() {
         // Samples that values are held from may begin before the range, and end after it.
         let slots = slots(base, reading.query.range)?;
-        reading.origin = Some(Origin::Stored(snapshot.scan(series, Some(slots)).await?));
+        let scan = snapshot.scan(series, Some(slots)).await?;
+        reading.origin = Some(Origin::Stored(Box::new(scan)));
     }
     Ok(reading)
 }
@@ -272,11 +286,21 @@ impl Reading {
                 self.large_bucket(bucket)
             }
             values => {
-                let most_jobs = usize::try_from(self.most_values / values).unwrap_or(usize::MAX);
-                let jobs = next_jobs(&mut self.next, values as i64 * period, end, most_jobs)?;
+                let per_thread = if self.gate.is_some() && values <= FEW_VALUES {
+                    JOBS_PER_THREAD_OF_FEW_VALUES
+                } else {
+                    JOBS_PER_THREAD
+                };
+                let most = usize::try_from(self.most_values / values).unwrap_or(usize::MAX);
+                let most = most.min(rayon::current_num_threads() * per_thread);
+                let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
                 self.cover(&jobs);
-                let parts: Vec<(Vec<Vec<f64>>, Done)> =
-                    jobs.into_par_iter().map(|job| self.small_buckets(job)).collect::<Result<_, _>>()?;
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = jobs
+                    .into_par_iter()
+                    .with_min_len(JOBS_IN_A_ROW / 2)
+                    .with_max_len(JOBS_IN_A_ROW)
+                    .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
+                    .collect::<Result<_, _>>()?;
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
@@ -327,8 +351,12 @@ impl Reading {
     }
 
     /// The values of a job, which consists of whole buckets.
-    fn small_buckets(&self, job: TimeRange) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
-        let done = self.done(job, self.ladder.folds as usize)?;
+    fn small_buckets(
+        &self,
+        job: TimeRange,
+        buffer: &mut SampleBuffer,
+    ) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
+        let done = self.done(job, self.ladder.folds as usize, buffer)?;
         let column = |wanted: &Option<(Statistic, Family)>| match (wanted, &done.samples) {
             (Some((statistic, family)), _) => self.finish(&done.merged[family], *statistic),
             (None, Some(samples)) => {
@@ -350,11 +378,14 @@ impl Reading {
         let mut next = bucket.begin().ticks();
         // Kinds that aggregate nothing need one sample of it, below.
         while !merged.is_empty() && next < bucket.end().ticks() {
-            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), usize::MAX)?;
+            let most = rayon::current_num_threads() * JOBS_PER_THREAD_OF_FEW_VALUES;
+            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), most)?;
             self.cover(&parts);
             let parts: Vec<Done> = parts
                 .into_par_iter()
-                .map(|part| self.done(part, usize::MAX))
+                .with_min_len(JOBS_IN_A_ROW / 2)
+                .with_max_len(JOBS_IN_A_ROW)
+                .map_init(SampleBuffer::default, |buffer, part| self.done(part, usize::MAX, buffer))
                 .collect::<Result<_, ReadError>>()?;
             for part in parts {
                 for (family, state) in &part.merged {
@@ -391,7 +422,12 @@ impl Reading {
 
     /// The states of a job, `folds_merged` of them merged at a time: those that are kept, and for the others samples are
     /// read.
-    fn done(&self, job: TimeRange, folds_merged: usize) -> Result<Done, ReadError> {
+    fn done(
+        &self,
+        job: TimeRange,
+        folds_merged: usize,
+        buffer: &mut SampleBuffer,
+    ) -> Result<Done, ReadError> {
         let grid = Grid::new(folds_merged, 0)?;
         let mut done =
             Done { merged: BTreeMap::new(), new: Vec::new(), samples: None, usage: Usage::default() };
@@ -403,14 +439,17 @@ impl Reading {
         if is_piece || missing == [folds.clone()] {
             let is_resampled = self.statistics.contains(&None);
             let range = if is_resampled { slots(self.base, job)? } else { job };
-            let states = if is_resampled || !self.is_empty_in(range)? {
+            let states = if is_resampled {
                 let samples = self.samples(range)?;
                 done.usage.scanned_samples = samples.len() as u64;
                 let states = self.fold(&samples)?;
-                done.samples = is_resampled.then_some(samples);
+                done.samples = Some(samples);
                 states
-            } else {
+            } else if self.is_empty_in(range)? {
                 self.empty(job)
+            } else {
+                done.usage.scanned_samples = range.count(self.base);
+                self.fold_range(range, buffer)?
             };
             if !is_piece && !states.is_empty() {
                 done.usage.folded_buckets = buckets;
@@ -433,7 +472,7 @@ impl Reading {
                 self.empty(range)
             } else {
                 done.usage.scanned_samples += range.count(self.base);
-                self.fold(&self.samples(range)?)?
+                self.fold_range(range, buffer)?
             };
             let buckets = (part.end - part.start).unsigned_abs();
             done.usage.folded_buckets += buckets;
@@ -481,6 +520,36 @@ impl Reading {
                 let run = run(samples, 0, samples.len())?;
                 entry.insert(StateVec::fold(family, run, Grid::new(per_fold, 0)?)?);
             }
+        }
+        Ok(states)
+    }
+
+    /// The states of a range that begins with a bucket at the fold period. Samples are read and folded some whole buckets at a
+    /// time.
+    fn fold_range(
+        &self,
+        range: TimeRange,
+        buffer: &mut SampleBuffer,
+    ) -> Result<BTreeMap<Family, StateVec>, ReadError> {
+        let scan = match self.origin()? {
+            Origin::Stored(scan) => scan,
+            // Sources do best with long ranges.
+            Origin::InPlace(..) => return self.fold(&self.samples(range)?),
+        };
+        let per_fold = self.ladder.per_fold.min(JOB_SLOTS);
+        let part_ticks = (PART_SLOTS / per_fold).max(1) as i64 * per_fold as i64 * self.base.ticks();
+        let mut states: BTreeMap<Family, StateVec> =
+            self.families().map(|family| (family, StateVec::empty(family, 0))).collect();
+        let mut next = range.begin().ticks();
+        while !states.is_empty() && next < range.end().ticks() {
+            let end = next.saturating_add(part_ticks).min(range.end().ticks());
+            let samples = scan.samples_in(ticks(next, end)?, buffer)?;
+            for (family, part) in self.fold(samples)? {
+                if let Some(states) = states.get_mut(&family) {
+                    states.append(part)?;
+                }
+            }
+            next = end;
         }
         Ok(states)
     }
@@ -569,8 +638,7 @@ impl Reading {
 /// The jobs of so many ticks that are done at once, no more than `most`, from `next` on, which moves to their end; the last
 /// job ends at `end` at the latest.
 fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Vec<TimeRange>, ReadError> {
-    let most = most.min(rayon::current_num_threads() * JOBS_PER_THREAD) as i64;
-    let jobs: Vec<TimeRange> = (0..most)
+    let jobs: Vec<TimeRange> = (0..i64::try_from(most).unwrap_or(i64::MAX))
         .map(|job| next.saturating_add(job.saturating_mul(job_ticks)))
         .take_while(|&begin| begin < end)
         .map(|begin| ticks(begin, begin.saturating_add(job_ticks).min(end)))

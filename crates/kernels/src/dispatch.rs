@@ -70,7 +70,7 @@ impl Level {
 
     /// Runs `kernel` compiled for this level.
     #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             Set::Baseline => run_baseline(kernel),
             // SAFETY: such a level is made in this module alone, after the machine was seen to have the features.
@@ -85,8 +85,11 @@ impl Level {
 
 /// A loop that is compiled for each level. `run` and all it calls must be `#[inline(always)]`: code that is not inlined
 /// into the level's entry point is compiled for the baseline.
-pub(crate) trait Kernel {
+pub trait Kernel {
+    /// What it computes.
     type Output;
+
+    /// The loop.
     fn run(self) -> Self::Output;
 }
 

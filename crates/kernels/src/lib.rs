@@ -40,7 +40,7 @@ pub mod testing;
 
 pub use codec::{CODEC_VERSION, CodecError, Encode, decode, encode};
 pub use coverage::{DEFAULT_THRESHOLD, Gate};
-pub use dispatch::Level;
+pub use dispatch::{Kernel, Level};
 pub use error::Error;
 pub use fold::{Grid, Partial, coarsen, finish, fold, fold_at, fold_piece, merge_partials, pieces};
 pub use resample::resample;

@@ -14,7 +14,7 @@ use crate::manifest::{
 };
 use crate::publish::{file_name, now_ms};
 use crate::repair::{accept_rewind, mend};
-use crate::segment::{SegmentError, SegmentFacts, SegmentReader, StartsOf};
+use crate::segment::{PageBuffer, SegmentError, SegmentFacts, SegmentReader, StartsOf};
 use crate::segment_cache::facts;
 use crate::series::{Layout, Piece, SeriesId, SeriesSpec, SeriesView};
 use crate::store::{Inner, Settings, blocking, compare, read_head_file};
@@ -500,9 +500,10 @@ fn check_keys(
 fn check_values(inner: &Inner, nonce: i64, facts: &SegmentFacts, piece: &Piece) -> Result<(), Problem> {
     let last_row = piece.first_row + piece.rows;
     let reader = SegmentReader::open(&*inner.disk, &file_name(nonce), facts)?;
+    let mut buffer = PageBuffer::default();
     for row in (piece.first_row..last_row).step_by(KEYS_AT_ONCE as usize) {
         let starts = StartsOf::Grid { first_ticks: 0, step_ticks: 1 };
-        reader.read(row..last_row.min(row + KEYS_AT_ONCE), starts)?;
+        reader.read(row..last_row.min(row + KEYS_AT_ONCE), starts, &mut buffer)?;
     }
     Ok(())
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use sheaf_model::{Samples, Tick, TimeRange, Values};
 
-use crate::error::StoreError;
+use crate::error::{SeriesName, StoreError};
 use crate::manifest::PieceKind;
 use crate::plan::{How, Step, to_slots};
-use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, zeros};
-use crate::runs::{LONGEST_GAP, append_row, missing_grid};
-use crate::segment::StartsOf;
+use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, with_values, zeros};
+use crate::runs::{LONGEST_GAP, append_row};
+use crate::segment::{PageBuffer, SegmentReader, StartsOf};
 use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesView};
 
@@ -32,23 +32,42 @@ pub struct Scan {
     current: Option<Step>,
     /// Pieces that are read whole, until the scan is past them.
     whole: HashMap<usize, Arc<Rows>>,
+    pages: PageBuffer,
+}
+
+/// Memory for samples, and what was read along with them: for one range after the other of a scan, by one thread.
+#[derive(Default)]
+pub struct SampleBuffer {
+    samples: Option<Samples>,
+    pages: PageBuffer,
 }
 
 impl Scan {
     pub(crate) fn new(view: Arc<SeriesView>, segments: Arc<SegmentsOf>, steps: Vec<Step>) -> Scan {
-        Scan { view, segments, steps: steps.into_iter(), current: None, whole: HashMap::new() }
+        Scan {
+            view,
+            segments,
+            steps: steps.into_iter(),
+            current: None,
+            whole: HashMap::new(),
+            pages: PageBuffer::default(),
+        }
     }
 
     /// The part of the scan that starts in `range`: over the same state, from the same segments.
     pub fn within(&self, range: TimeRange) -> Scan {
-        let clipped = |step: &Step| {
+        Scan::new(self.view.clone(), self.segments.clone(), self.steps_within(range).collect())
+    }
+
+    fn steps_within(&self, range: TimeRange) -> impl Iterator<Item = Step> + '_ {
+        let range_of = move |step: &Step| {
             let range = to_slots(range, self.view.spec.layout)?.intersection(step.range)?;
             Some(Step { range, how: step.how.clone() })
         };
         let first = self.steps.as_slice().partition_point(|step| step.range.end() <= range.begin());
-        let left = self.steps.as_slice()[first..].iter().take_while(|step| step.range.begin() < range.end());
-        let steps = self.current.iter().chain(left).filter_map(clipped).collect();
-        Scan::new(self.view.clone(), self.segments.clone(), steps)
+        let left = self.steps.as_slice()[first..].iter();
+        let left = left.take_while(move |step| step.range.begin() < range.end());
+        self.current.iter().chain(left).filter_map(range_of)
     }
 
     /// Whether nothing was ever written in `range`, so that there is nothing to read.
@@ -62,29 +81,78 @@ impl Scan {
     /// # Errors
     /// The series is irregular, the range does not begin and end with slots, or what the iterator says.
     pub fn samples(&self, range: TimeRange) -> Result<Samples, StoreError> {
-        let key = || self.view.spec.key.clone();
-        let Layout::Regular { period, phase_ticks } = self.view.spec.layout else {
-            return Err(StoreError::NoSlots { key: key(), range });
-        };
-        let len = range.count(period) as usize;
+        let mut buffer = SampleBuffer::default();
+        self.read_samples(range, &mut buffer)
+    }
+
+    /// As [`Scan::samples`], in memory that is used again. That is fastest for short ranges, each behind the one before:
+    /// no block of a segment is read twice, and what was read is still in the cache of the core when it is used.
+    ///
+    /// # Errors
+    /// As [`Scan::samples`].
+    pub fn samples_in<'a>(
+        &self,
+        range: TimeRange,
+        buffer: &'a mut SampleBuffer,
+    ) -> Result<&'a Samples, StoreError> {
+        let samples = self.read_samples(range, buffer)?;
+        Ok(buffer.samples.insert(samples))
+    }
+
+    fn read_samples(&self, range: TimeRange, buffer: &mut SampleBuffer) -> Result<Samples, StoreError> {
+        let no_slots = || StoreError::NoSlots { key: self.view.spec.key.clone(), range };
+        let Layout::Regular { period, phase_ticks } = self.view.spec.layout else { return Err(no_slots()) };
         if range.begin().ticks() % period.ticks() != 0 || range.ticks() % period.ticks() != 0 {
-            return Err(StoreError::NoSlots { key: key(), range });
+            return Err(no_slots());
         }
+        let len = range.count(period) as usize;
         let first_ticks = range.begin().ticks() + phase_ticks;
-        let missing = || missing_grid(self.view.spec.data_type, first_ticks, period.ticks(), len);
-        let mut whole: Option<Rows> = None;
-        for rows in self.within(range) {
-            let rows = rows?;
-            let at = ((rows.start_ticks(0) - first_ticks) / period.ticks()) as usize;
-            if at == 0 && rows.len() == len {
-                whole = Some(rows);
-                break;
+        let slot = |ticks: i64| ((ticks - first_ticks) / period.ticks()) as usize;
+        let data_type = self.view.spec.data_type;
+        let used = buffer.samples.take().map(|samples| samples.into_parts().2);
+        let mut values =
+            used.filter(|used| used.data_type() == data_type).unwrap_or_else(|| zeros(data_type, 0));
+        // A missing float is a NaN, which says enough.
+        let mut validity = (!data_type.is_float()).then(|| vec![0_u64; len.div_ceil(64)]);
+        let mut filled = 0;
+        for step in self.steps_within(range) {
+            let at = slot(step.range.begin().ticks());
+            match step.how {
+                How::Direct(piece) if data_type.is_float() => {
+                    fill_missing(&mut values, filled..at);
+                    let piece = &self.view.pieces[piece];
+                    let (reader, name) = self.reader(piece, step.range)?;
+                    reader
+                        .read_floats(
+                            rows_of(piece, step.range, period.ticks()),
+                            &mut values,
+                            at,
+                            &mut buffer.pages,
+                        )
+                        .map_err(|source| StoreError::Segment { series: name, source: Box::new(source) })?;
+                    filled = slot(step.range.end().ticks());
+                }
+                _ => {
+                    for rows in Scan::new(self.view.clone(), self.segments.clone(), vec![step]) {
+                        let rows = rows?;
+                        let at = slot(rows.start_ticks(0));
+                        fill_missing(&mut values, filled..at);
+                        put(&mut values, at, &rows.values);
+                        filled = at + rows.len();
+                        if let Some(words) = &mut validity {
+                            (0..rows.len())
+                                .filter(|&row| rows.is_valid(row))
+                                .for_each(|row| set_bit(words, at + row));
+                        }
+                    }
+                }
             }
-            put_grid(whole.get_or_insert_with(missing), at, &rows);
         }
-        let whole = whole.unwrap_or_else(missing);
-        let samples = Samples::new(range.begin(), period, whole.values);
-        let samples = match (samples, whole.validity) {
+        fill_missing(&mut values, filled..len);
+        with_values!(&mut values, values => values.truncate(len));
+        let samples = Samples::new(range.begin(), period, values);
+        let is_complete = |words: &Vec<u64>| count_ones(words) == len;
+        let samples = match (samples, validity.filter(|words| !is_complete(words))) {
             (Ok(samples), Some(words)) => samples.with_validity(words),
             (samples, _) => samples,
         };
@@ -94,7 +162,8 @@ impl Scan {
     fn chunk(&mut self, step: &Step) -> Result<Rows, StoreError> {
         match (&step.how, self.view.spec.layout) {
             (&How::Direct(piece), Layout::Regular { period, .. }) => {
-                self.dense_rows(&self.view.pieces[piece], step.range, period.ticks())
+                let view = self.view.clone();
+                self.dense_rows(&view.pieces[piece], step.range, period.ticks())
             }
             (How::Overlay(layers), Layout::Regular { period, .. }) => {
                 self.overlay_grid(step.range, layers, period.ticks())
@@ -216,26 +285,32 @@ impl Scan {
         Ok(Some((begin, end.min(begin.saturating_add(most)))))
     }
 
-    fn dense_rows(&self, piece: &Piece, range: TimeRange, step_ticks: i64) -> Result<Rows, StoreError> {
-        let slots = |ticks: i64| (ticks / step_ticks) as u64;
-        let from = piece.first_row + slots(range.begin().ticks() - piece.range.begin().ticks());
-        let rows = from..from + slots(range.ticks());
+    fn dense_rows(&mut self, piece: &Piece, range: TimeRange, step_ticks: i64) -> Result<Rows, StoreError> {
         let starts = StartsOf::Grid { first_ticks: range.begin().ticks(), step_ticks };
-        self.read(piece, rows, starts, range)
+        self.read(piece, rows_of(piece, range, step_ticks), starts, range)
     }
 
     fn read(
-        &self,
+        &mut self,
         piece: &Piece,
         rows: Range<u64>,
         starts: StartsOf,
         range: TimeRange,
     ) -> Result<Rows, StoreError> {
-        let name = self.view.name_at(range);
-        let reader = self.segments.open(piece.segment, self.view.spec.data_type, &name)?;
+        let (reader, name) = self.reader(piece, range)?;
         reader
-            .read(rows, starts)
+            .read(rows, starts, &mut self.pages)
             .map_err(|source| StoreError::Segment { series: name, source: Box::new(source) })
+    }
+
+    /// What reads a piece, and what messages call it.
+    fn reader(
+        &self,
+        piece: &Piece,
+        range: TimeRange,
+    ) -> Result<(Arc<SegmentReader>, SeriesName), StoreError> {
+        let name = self.view.name_at(range);
+        Ok((self.segments.open(piece.segment, self.view.spec.data_type, &name)?, name))
     }
 
     /// The rows of a piece that has no slots; kept until the scan is past it.
@@ -243,7 +318,8 @@ impl Scan {
         if let Some(rows) = self.whole.get(&index) {
             return Ok(rows.clone());
         }
-        let piece = &self.view.pieces[index];
+        let view = self.view.clone();
+        let piece = &view.pieces[index];
         let rows = match &piece.tail {
             Some(rows) => rows.clone(),
             None => {
@@ -305,8 +381,7 @@ impl Scan {
                 }
             });
         }
-        let validity =
-            valid.filter(|words| words.iter().map(|word| word.count_ones() as usize).sum::<usize>() < len);
+        let validity = valid.filter(|words| count_ones(words) < len);
         Ok(Rows { starts: Starts::Grid { first_ticks, step_ticks }, values: out, validity, estimated: None })
     }
 
@@ -350,15 +425,38 @@ impl Scan {
     }
 }
 
-/// Copies a grid into one of the same type and step, from row `at` on.
-fn put_grid(to: &mut Rows, at: usize, from: &Rows) {
-    let rows = from.len();
-    with_both!(&mut to.values, &from.values, (to, from) => to[at..at + rows].copy_from_slice(from));
-    if let Some(words) = &mut to.validity {
-        for row in (0..rows).filter(|&row| from.is_valid(row)) {
-            set_bit(words, at + row);
+/// The rows of a dense piece that start in the range.
+fn rows_of(piece: &Piece, range: TimeRange, step_ticks: i64) -> Range<u64> {
+    let slots = |ticks: i64| (ticks / step_ticks) as u64;
+    let from = piece.first_row + slots(range.begin().ticks() - piece.range.begin().ticks());
+    from..from + slots(range.ticks())
+}
+
+/// Makes these values missing ones, where they are floats.
+fn fill_missing(values: &mut Values, range: Range<usize>) {
+    fn fill<T: Copy>(values: &mut Vec<T>, range: Range<usize>, missing: T) {
+        if values.len() < range.end {
+            values.resize(range.end, missing);
         }
+        values[range].fill(missing);
     }
+    match values {
+        Values::F32(values) => fill(values, range, f32::NAN),
+        Values::F64(values) => fill(values, range, f64::NAN),
+        other => with_values!(other, values => fill(values, range, Default::default())),
+    }
+}
+
+/// Puts values in place of those from `at` on.
+fn put(values: &mut Values, at: usize, from: &Values) {
+    with_both!(values, from, (to, from) => {
+        to.truncate(at);
+        to.extend_from_slice(from);
+    });
+}
+
+fn count_ones(words: &[u64]) -> usize {
+    words.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// Which rows start in the range.

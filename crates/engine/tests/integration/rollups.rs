@@ -11,8 +11,8 @@ use sheaf_model::{DataType, Kind, SamplePeriod, Samples, Threshold, Tick, TimeRa
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CompactOptions, Layout, RollupSettings, Rollups, Rows, SeriesId, SeriesSpec, Settings, Snapshot, Store, Watch,
-    Write,
+    CompactOptions, Layout, RollupSettings, Rollups, Rows, SeriesId, SeriesSpec, Settings, Snapshot, Store,
+    Watch, Write,
 };
 use tempfile::TempDir;
 

@@ -112,36 +112,92 @@ impl BlockFile {
 
     /// Bytes of this range, verified. All blocks it touches are read at once.
     pub(super) fn read(&self, range: Range<u64>) -> Result<Bytes, SegmentError> {
-        if range.start > range.end || range.end > self.bytes {
-            return Err(SegmentError::Parquet {
-                file: self.name.clone(),
-                source: ParquetError::EOF(format!(
-                    "bytes {} to {} are beyond the {} of the file",
-                    range.start, range.end, self.bytes
-                )),
-            });
-        }
+        self.check(&range)?;
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        let block_bytes = BLOCK_BYTES as u64;
-        let first = range.start / block_bytes;
-        let begin = first * block_bytes;
-        let end = range.end.next_multiple_of(block_bytes).min(self.bytes);
-        let mut buffer = vec![0; (end - begin) as usize];
-        self.file.read_exact_at(&mut buffer, begin).map_err(|source| SegmentError::Io {
+        let blocks = self.blocks_of(&range);
+        let mut buffer = vec![0; (blocks.end - blocks.start) as usize];
+        self.fill(blocks.start, &mut buffer)?;
+        let from = (range.start - blocks.start) as usize;
+        Ok(Bytes::from(buffer).slice(from..from + (range.end - range.start) as usize))
+    }
+
+    /// That the file has these bytes.
+    fn check(&self, range: &Range<u64>) -> Result<(), SegmentError> {
+        if range.start <= range.end && range.end <= self.bytes {
+            return Ok(());
+        }
+        Err(SegmentError::Parquet {
             file: self.name.clone(),
-            doing: format!("read bytes {begin} to {end}"),
+            source: ParquetError::EOF(format!(
+                "bytes {} to {} are beyond the {} of the file",
+                range.start, range.end, self.bytes
+            )),
+        })
+    }
+
+    /// The bytes of all blocks that a range touches.
+    fn blocks_of(&self, range: &Range<u64>) -> Range<u64> {
+        let block_bytes = BLOCK_BYTES as u64;
+        range.start / block_bytes * block_bytes..range.end.next_multiple_of(block_bytes).min(self.bytes)
+    }
+
+    /// Reads the blocks from `begin` on that fill this buffer, and verifies them.
+    fn fill(&self, begin: u64, buffer: &mut [u8]) -> Result<(), SegmentError> {
+        self.file.read_exact_at(buffer, begin).map_err(|source| SegmentError::Io {
+            file: self.name.clone(),
+            doing: format!("read bytes {begin} to {}", begin + buffer.len() as u64),
             source,
         })?;
-        for (block, bytes) in (first..).zip(buffer.chunks(BLOCK_BYTES)) {
+        for (block, bytes) in (begin / BLOCK_BYTES as u64..).zip(buffer.chunks(BLOCK_BYTES)) {
             if self.sums[block as usize] != xxh3_64(bytes) {
-                let start = block * block_bytes;
+                let start = block * BLOCK_BYTES as u64;
                 let bytes = start..start + bytes.len() as u64;
                 return Err(SegmentError::Damaged { file: self.name.clone(), block, bytes });
             }
         }
-        Ok(Bytes::from(buffer).slice((range.start - begin) as usize..(range.end - begin) as usize))
+        Ok(())
+    }
+}
+
+/// The blocks that were read last, verified, in memory that is used again and again. Reading on from there, in the same
+/// file, reads and verifies no block twice.
+#[derive(Debug, Default)]
+pub(super) struct BlockBuffer {
+    file: Option<Arc<BlockFile>>,
+    /// Where the blocks begin in the file.
+    begin: u64,
+    /// Bytes of these blocks.
+    len: usize,
+    /// The blocks, and room behind them.
+    bytes: Vec<u8>,
+}
+
+impl BlockBuffer {
+    /// Bytes of this range of a file, verified.
+    pub(super) fn read(&mut self, file: &Arc<BlockFile>, range: Range<u64>) -> Result<&[u8], SegmentError> {
+        file.check(&range)?;
+        if self.file.as_ref().is_none_or(|held| !Arc::ptr_eq(held, file)) {
+            self.len = 0;
+            self.file = Some(Arc::clone(file));
+        }
+        let blocks = file.blocks_of(&range);
+        let held = self.begin..self.begin + self.len as u64;
+        if !(held.start <= blocks.start && blocks.end <= held.end) {
+            let kept = if held.contains(&blocks.start) { (held.end - blocks.start) as usize } else { 0 };
+            self.bytes.copy_within(self.len - kept..self.len, 0);
+            (self.begin, self.len) = (blocks.start, kept);
+            let len = (blocks.end - blocks.start) as usize;
+            if self.bytes.len() < len {
+                self.bytes.resize(len, 0);
+            }
+            // Counted as held once it is verified.
+            file.fill(blocks.start + kept as u64, &mut self.bytes[kept..len])?;
+            self.len = len;
+        }
+        let from = (range.start - self.begin) as usize;
+        Ok(&self.bytes[from..from + (range.end - range.start) as usize])
     }
 }
 

@@ -13,10 +13,15 @@
 //! A file carries no checksums of its own: [`SegmentFacts`] has one for each block of [`BLOCK_BYTES`], and the reader
 //! verifies a block before anything looks at its bytes.
 
+mod alp;
 mod bits;
 mod blocks;
+mod column;
 mod encoding;
+mod levels;
 mod native;
+mod page_header;
+mod pages;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -32,6 +37,7 @@ use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 use sheaf_model::DataType;
 
 pub use encoding::Codec;
+pub(crate) use pages::PageBuffer;
 pub(crate) use reader::{SegmentReader, StartsOf};
 pub(crate) use writer::SegmentWriter;
 

@@ -1,11 +1,17 @@
 //! The ten types of values, and the four that Parquet knows for them.
 
+use std::ops::Range;
+
 use parquet::data_type::{DataType, DoubleType, FloatType, Int32Type, Int64Type};
+use parquet::errors::ParquetError;
+use sheaf_kernels::Level;
+
+use super::alp::AlpPage;
 
 /// A type of values.
 pub(super) trait Native: Copy + Send + Sync + 'static {
     /// How Parquet stores it; unsigned integers bit by bit.
-    type Physical: Bits;
+    type Physical: Bits + Stored;
     /// Parquet's name for that.
     type Parquet: DataType<T = Self::Physical>;
 
@@ -23,6 +29,32 @@ pub(super) trait Native: Copy + Send + Sync + 'static {
 
     /// Values from what Parquet stores.
     fn from_physical(values: Vec<Self::Physical>) -> Vec<Self>;
+}
+
+/// A type of values as Parquet stores it.
+pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
+    /// Decodes this range of an ALP page.
+    fn decode_alp(_: &AlpPage<'_>, _: Range<usize>, _: &mut [Self]) -> Result<(), ParquetError> {
+        Err(ParquetError::General("ALP is an encoding of floats".to_owned()))
+    }
+}
+
+impl Stored for bool {}
+
+impl Stored for i32 {}
+
+impl Stored for i64 {}
+
+impl Stored for f32 {
+    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f32]) -> Result<(), ParquetError> {
+        page.decode(Level::best(), values, out)
+    }
+}
+
+impl Stored for f64 {
+    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f64]) -> Result<(), ParquetError> {
+        page.decode(Level::best(), values, out)
+    }
 }
 
 /// A stored value as a number that is equal only for the same bits.

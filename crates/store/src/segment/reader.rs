@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{BoolType, DataType as ParquetType, Int64Type};
+use parquet::data_type::{BoolType, DataType as ParquetType, DoubleType, FloatType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::offset_index::PageLocation;
@@ -15,15 +14,14 @@ use parquet::file::reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescPtr;
 use sheaf_model::{DataType, Values};
 
-use super::bits::{copy_bits, count_bits, set_bits, word_at};
 use super::blocks::{BlockFile, Window};
-use super::native::Native;
+use super::column::{BATCH, Column};
+use super::levels::Levels;
+use super::native::{Native, Stored};
+use super::pages::{PageBuffer, is_alp};
 use super::{BLOCK_BYTES, ESTIMATED, Numbering, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
 use crate::rows::{Rows, Starts, set_bit};
-
-/// Values that are decoded at a time: whole vectors of ALP, and few enough for the fastest cache.
-const BATCH: usize = 2048;
 
 /// How the starts of rows are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +51,6 @@ pub(crate) struct SegmentReader {
     counts_slots: bool,
     /// First row of each row group, and the number of all rows.
     group_starts: Vec<u64>,
-}
-
-/// Values of a column.
-struct Column<T> {
-    values: Vec<T>,
-    /// What `values` has where there is none.
-    missing: T,
-    /// Whether `missing` can also be a value, so that bits have to tell.
-    is_ambiguous: bool,
-    /// These bits, once anything is missing.
-    validity: Option<Vec<u64>>,
 }
 
 impl SegmentReader {
@@ -113,6 +100,7 @@ impl SegmentReader {
         if rows != facts.rows {
             return Err(mismatch("rows:", rows.to_string(), facts.rows.to_string()));
         }
+        check_pages(&metadata).map_err(parquet)?;
         let required = super::required_columns(&schema).map_err(parquet)?;
         Ok(SegmentReader {
             metadata,
@@ -129,25 +117,75 @@ impl SegmentReader {
     ///
     /// # Errors
     /// There are no such rows, the file is damaged, or the disk fails.
-    pub(crate) fn read(&self, rows: Range<u64>, starts: StartsOf) -> Result<Rows, SegmentError> {
+    pub(crate) fn read(
+        &self,
+        rows: Range<u64>,
+        starts: StartsOf,
+        buffer: &mut PageBuffer,
+    ) -> Result<Rows, SegmentError> {
         self.check_range(&rows)?;
         let (values, validity) = match self.data_type {
-            DataType::Uint8 => self.values::<u8>(&rows),
-            DataType::Int8 => self.values::<i8>(&rows),
-            DataType::Uint16 => self.values::<u16>(&rows),
-            DataType::Int16 => self.values::<i16>(&rows),
-            DataType::Uint32 => self.values::<u32>(&rows),
-            DataType::Int32 => self.values::<i32>(&rows),
-            DataType::Uint64 => self.values::<u64>(&rows),
-            DataType::Int64 => self.values::<i64>(&rows),
-            DataType::Float32 => self.values::<f32>(&rows),
-            DataType::Float64 => self.values::<f64>(&rows),
+            DataType::Uint8 => self.values::<u8>(&rows, buffer),
+            DataType::Int8 => self.values::<i8>(&rows, buffer),
+            DataType::Uint16 => self.values::<u16>(&rows, buffer),
+            DataType::Int16 => self.values::<i16>(&rows, buffer),
+            DataType::Uint32 => self.values::<u32>(&rows, buffer),
+            DataType::Int32 => self.values::<i32>(&rows, buffer),
+            DataType::Uint64 => self.values::<u64>(&rows, buffer),
+            DataType::Int64 => self.values::<i64>(&rows, buffer),
+            DataType::Float32 => self.values::<f32>(&rows, buffer),
+            DataType::Float64 => self.values::<f64>(&rows, buffer),
         }?;
         let starts = match starts {
             StartsOf::Grid { first_ticks, step_ticks } => Starts::Grid { first_ticks, step_ticks },
             StartsOf::Column(numbering) => Starts::Listed(self.starts(&rows, numbering)?),
         };
         Ok(Rows { starts, values, validity, estimated: self.estimated(&rows)? })
+    }
+
+    /// The values of these rows in place of `values`, from `at` on, where the type is a float. What is behind them is
+    /// whatever it is.
+    ///
+    /// # Errors
+    /// `values` are of another type. There are no such rows, the file is damaged, or the disk fails.
+    pub(crate) fn read_floats(
+        &self,
+        rows: Range<u64>,
+        values: &mut Values,
+        at: usize,
+        buffer: &mut PageBuffer,
+    ) -> Result<(), SegmentError> {
+        self.check_range(&rows)?;
+        match (self.data_type, values) {
+            (DataType::Float32, Values::F32(values)) => {
+                self.replace::<FloatType>(&rows, values, at, f32::NAN, buffer)
+            }
+            (DataType::Float64, Values::F64(values)) => {
+                self.replace::<DoubleType>(&rows, values, at, f64::NAN, buffer)
+            }
+            (expected, values) => Err(SegmentError::DataType {
+                file: self.file.name().to_owned(),
+                expected,
+                found: values.data_type(),
+            }),
+        }
+    }
+
+    fn replace<P: ParquetType>(
+        &self,
+        rows: &Range<u64>,
+        values: &mut Vec<P::T>,
+        at: usize,
+        missing: P::T,
+        buffer: &mut PageBuffer,
+    ) -> Result<(), SegmentError>
+    where
+        P::T: Stored,
+    {
+        let mut column = Column::new(std::mem::take(values), at, missing, false);
+        let read = self.append::<P>(VALUE, rows, &mut column, buffer);
+        *values = column.into_memory();
+        read
     }
 
     /// Series and starts of the rows of this range.
@@ -160,13 +198,13 @@ impl SegmentReader {
         numbering: Numbering,
     ) -> Result<(Vec<i64>, Vec<i64>), SegmentError> {
         self.check_range(&rows)?;
-        let series = self.column::<Int64Type>(SERIES, &rows, 0, false)?.values;
+        let series = self.required::<Int64Type>(SERIES, &rows)?;
         Ok((series, self.starts(&rows, numbering)?))
     }
 
     /// Starts of the rows of this range in ticks.
     fn starts(&self, rows: &Range<u64>, numbering: Numbering) -> Result<Vec<i64>, SegmentError> {
-        let mut starts = self.column::<Int64Type>(START, rows, 0, false)?.values;
+        let mut starts = self.required::<Int64Type>(START, rows)?;
         if self.counts_slots && numbering != Numbering::TICKS {
             for start in &mut starts {
                 *start = numbering.ticks(*start).ok_or_else(|| SegmentError::Mismatch {
@@ -192,10 +230,11 @@ impl SegmentReader {
             self.file.read(at..end)?;
             at = end;
         }
+        let mut buffer = PageBuffer::default();
         for group in self.group_starts.windows(2) {
             let rows = group[0]..group[1];
             self.keys(rows.clone(), Numbering::TICKS)?;
-            self.read(rows, StartsOf::Grid { first_ticks: 0, step_ticks: 1 })?;
+            self.read(rows, StartsOf::Grid { first_ticks: 0, step_ticks: 1 }, &mut buffer)?;
         }
         Ok(())
     }
@@ -212,21 +251,26 @@ impl SegmentReader {
         Ok(())
     }
 
-    fn values<N: Native>(&self, rows: &Range<u64>) -> Result<(Values, Option<Vec<u64>>), SegmentError>
+    fn values<N: Native>(
+        &self,
+        rows: &Range<u64>,
+        buffer: &mut PageBuffer,
+    ) -> Result<(Values, Option<Vec<u64>>), SegmentError>
     where
         Values: From<Vec<N>>,
     {
         // A missing float is a NaN, which says enough.
         let is_ambiguous = !self.data_type.is_float();
-        let column = self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous)?;
-        Ok((N::from_physical(column.values).into(), column.validity))
+        let (values, validity) =
+            self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous, buffer)?;
+        Ok((N::from_physical(values).into(), validity))
     }
 
     fn estimated(&self, rows: &Range<u64>) -> Result<Option<Vec<u64>>, SegmentError> {
         if !self.has_estimated {
             return Ok(None);
         }
-        let flags = self.column::<BoolType>(ESTIMATED, rows, false, false)?.values;
+        let flags = self.required::<BoolType>(ESTIMATED, rows)?;
         if !flags.contains(&true) {
             return Ok(None);
         }
@@ -237,43 +281,69 @@ impl SegmentReader {
         Ok(Some(words))
     }
 
-    /// The rows of this range of one column.
+    /// The rows of this range of a column in which none is missing.
+    fn required<P: ParquetType>(&self, column: usize, rows: &Range<u64>) -> Result<Vec<P::T>, SegmentError>
+    where
+        P::T: Stored,
+    {
+        Ok(self.column::<P>(column, rows, P::T::default(), false, &mut PageBuffer::default())?.0)
+    }
+
+    /// The rows of this range of one column, and their validity.
     fn column<P: ParquetType>(
         &self,
         column: usize,
         rows: &Range<u64>,
         missing: P::T,
         is_ambiguous: bool,
-    ) -> Result<Column<P::T>, SegmentError>
+        buffer: &mut PageBuffer,
+    ) -> Result<(Vec<P::T>, Option<Vec<u64>>), SegmentError>
     where
-        P::T: Copy,
+        P::T: Stored,
     {
-        let len = (rows.end - rows.start) as usize;
-        let mut out = Column { values: Vec::with_capacity(len), missing, is_ambiguous, validity: None };
-        let mut group = self.group_starts.partition_point(|start| *start <= rows.start).saturating_sub(1);
-        while out.values.len() < len {
-            let (begin, end) = (self.group_starts[group], self.group_starts[group + 1]);
-            let range = rows.start.max(begin) - begin..rows.end.min(end) - begin;
-            if !range.is_empty() {
-                let range = range.start as usize..range.end as usize;
-                self.chunk::<P>(group, column, range, &mut out)
+        let values = Vec::with_capacity((rows.end - rows.start) as usize);
+        let mut out = Column::new(values, 0, missing, is_ambiguous);
+        self.append::<P>(column, rows, &mut out, buffer)?;
+        Ok(out.finish())
+    }
+
+    /// Appends the rows of this range of one column.
+    fn append<P: ParquetType>(
+        &self,
+        column: usize,
+        rows: &Range<u64>,
+        out: &mut Column<P::T>,
+        buffer: &mut PageBuffer,
+    ) -> Result<(), SegmentError>
+    where
+        P::T: Stored,
+    {
+        let mut row = rows.start;
+        let mut group = self.group_starts.partition_point(|start| *start <= row).saturating_sub(1);
+        while row < rows.end {
+            let (begin, end) = (self.group_starts[group], self.group_starts[group + 1].min(rows.end));
+            if row < end {
+                let range = (row - begin) as usize..(end - begin) as usize;
+                self.chunk::<P>(group, column, range, out, buffer)
                     .map_err(|error| SegmentError::from_parquet(self.file.name(), error))?;
+                row = end;
             }
             group += 1;
         }
-        Ok(out)
+        Ok(())
     }
 
-    /// Appends rows of a column chunk. All pages with any of them are read at once and decoded one by one.
+    /// Appends rows of a column chunk.
     fn chunk<P: ParquetType>(
         &self,
         group: usize,
         column: usize,
         rows: Range<usize>,
         out: &mut Column<P::T>,
+        buffer: &mut PageBuffer,
     ) -> Result<(), ParquetError>
     where
-        P::T: Copy,
+        P::T: Stored,
     {
         let metadata = self.metadata.row_group(group).column(column);
         let index = self.metadata.page_index_for_row_group(group);
@@ -282,137 +352,73 @@ impl SegmentReader {
         let first =
             locations.partition_point(|page| page.first_row_index as usize <= rows.start).saturating_sub(1);
         let end = locations.partition_point(|page| (page.first_row_index as usize) < rows.end);
+        // Number of a page, how many rows it has, and those that are wanted.
+        let pages = (first..end).map(|page| {
+            let begin = locations[page].first_row_index as usize;
+            let next = locations.get(page + 1).map_or(row_count, |page| page.first_row_index as usize);
+            (page, next - begin, rows.start.max(begin) - begin..rows.end.min(next) - begin)
+        });
+        if is_alp(metadata) {
+            for (page, page_rows, rows) in pages {
+                buffer.append(&self.file, &locations[page], page_rows, rows, out)?;
+            }
+            return Ok(());
+        }
+        // All pages with any of the rows are read at once and decoded one by one.
         let window = Window::read(&self.file, bytes_of(metadata, locations, first..end)?)
             .map_err(|error| ParquetError::External(Box::new(error)))?;
         let locations_read = Some(locations.clone());
-        let mut pages = SerializedPageReader::new(Arc::new(window), metadata, row_count, locations_read)?;
+        let mut reader = SerializedPageReader::new(Arc::new(window), metadata, row_count, locations_read)?;
         let feed = Feed::default();
         let mut decoder =
             ColumnReaderImpl::<P>::new(Arc::clone(&self.required[column]), Box::new(feed.clone()));
         if metadata.dictionary_page_offset().is_some() {
-            feed.add(pages.get_next_page()?.ok_or_else(|| invalid("no dictionary"))?);
+            feed.add(reader.get_next_page()?.ok_or_else(|| invalid("no dictionary"))?);
         }
         for _ in 0..first {
-            pages.skip_next_page()?;
+            reader.skip_next_page()?;
         }
-        for page in first..end {
-            let begin = locations[page].first_row_index as usize;
-            let next = locations.get(page + 1).map_or(row_count, |page| page.first_row_index as usize);
-            let range = rows.start.max(begin) - begin..rows.end.min(next) - begin;
-            let page = pages.get_next_page()?.ok_or_else(|| invalid("a page is missing"))?;
-            let (page, levels) = required_page(page, next - begin)?;
-            let present = levels.as_deref().map_or(range.len(), |levels| count_bits(levels, range.clone()));
+        for (_, page_rows, rows) in pages {
+            let page = reader.get_next_page()?.ok_or_else(|| invalid("a page is missing"))?;
+            let (page, levels) = required_page(page, page_rows)?;
+            let count = |rows: Range<usize>| levels.as_ref().map_or(rows.len(), |levels| levels.count(rows));
+            let skipped = count(0..rows.start);
             // Of a page with values, all to the end of it are read, or else it is the last one.
-            if present > 0 {
-                let skipped =
-                    levels.as_deref().map_or(range.start, |levels| count_bits(levels, 0..range.start));
+            if count(rows.clone()) > 0 {
                 feed.add(page);
                 if decoder.skip_records(skipped)? != skipped {
                     return Err(invalid("a page has too few values"));
                 }
             }
-            match levels {
-                Some(levels) if present < range.len() => {
-                    out.append_sparse(&levels, range, present, |count, values| {
-                        read_exactly(&mut decoder, count, values)
-                    })?;
-                }
-                _ => {
-                    let before = out.values.len();
-                    read_exactly(&mut decoder, present, &mut out.values)?;
-                    if let Some(validity) = &mut out.validity {
-                        set_bits(validity, before..out.values.len());
-                    }
-                }
+            let read = |range: Range<usize>, out: &mut Column<P::T>| {
+                out.append(|values| read_exactly(&mut decoder, range.len(), values))
+            };
+            match &levels {
+                Some(levels) => out.append_sparse(levels, rows, skipped, read).map(drop)?,
+                None => out.append_present(rows, read)?,
             }
         }
         Ok(())
     }
 }
 
-impl<T: Copy> Column<T> {
-    /// Appends the rows of this range of a page. `levels` says for each row if it has one of the `present` values, of
-    /// which `read` appends the next so many.
-    fn append_sparse<E>(
-        &mut self,
-        levels: &[u64],
-        range: Range<usize>,
-        present: usize,
-        mut read: impl FnMut(usize, &mut Vec<T>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.is_ambiguous {
-            let before = self.values.len();
-            let validity = self.validity.get_or_insert_with(|| {
-                let mut words = Vec::new();
-                set_bits(&mut words, 0..before);
-                words
-            });
-            copy_bits(validity, before, levels, range.clone());
-        }
-        // Values are decoded where their rows begin, as many at a time as ever: the decoder is slow where it begins amid a
-        // byte. Nothing is moved but those of a batch with something missing, while it is in the fastest cache.
-        let (mut row, mut left) = (range.start, present);
-        while row < range.end {
-            let batch = left.min(BATCH);
-            left -= batch;
-            let end = end_of_present(levels, row..range.end, batch);
-            let before = self.values.len();
-            read(batch, &mut self.values)?;
-            self.values.resize(before + (end - row), self.missing);
-            expand(&mut self.values[before..], batch, levels, row..end, self.missing);
-            row = end;
-        }
-        Ok(())
-    }
-}
-
-/// Parts of a range of rows with as many as a word has bits; the last one is shorter.
-fn word_ranges(rows: Range<usize>) -> impl DoubleEndedIterator<Item = Range<usize>> {
-    rows.clone().step_by(64).map(move |from| from..rows.end.min(from + 64))
-}
-
-/// Where the first `count` present rows of this range end, with what is missing behind them.
-fn end_of_present(levels: &[u64], rows: Range<usize>, mut count: usize) -> usize {
-    for part in word_ranges(rows.clone()) {
-        let mut word = word_at(levels, part.clone());
-        let present = word.count_ones() as usize;
-        if present > count {
-            for _ in 0..count {
-                word &= word - 1;
+/// That the pages of each column chunk follow each other and are not beyond its rows.
+fn check_pages(metadata: &ParquetMetaData) -> Result<(), ParquetError> {
+    for (number, group) in metadata.row_groups().iter().enumerate() {
+        let index = metadata.page_index_for_row_group(number);
+        for column in 0..group.num_columns() {
+            let pages = index.page_locations(column).ok_or_else(|| invalid("no offset index"))?;
+            let rows = pages.iter().map(|page| page.first_row_index);
+            let is_right = rows.clone().next().unwrap_or_default() == 0
+                && (pages.is_empty() == (group.num_rows() == 0))
+                && rows.clone().is_sorted_by(|a, b| a < b)
+                && rows.clone().all(|row| row < group.num_rows());
+            if !is_right {
+                return Err(invalid("the offset index has pages in no order, or beyond the rows"));
             }
-            return part.start + word.trailing_zeros() as usize;
-        }
-        count -= present;
-    }
-    rows.end
-}
-
-/// Moves the first `present` of these values to the rows of this range that are present.
-fn expand<T: Copy>(values: &mut [T], mut present: usize, levels: &[u64], rows: Range<usize>, missing: T) {
-    // From the back, so that nothing is overwritten before it was moved.
-    for part in word_ranges(rows.clone()).rev() {
-        let to = part.start - rows.start..part.end - rows.start;
-        if present == to.end {
-            // Nothing is missing up to here.
-            return;
-        }
-        let word = word_at(levels, part);
-        let from = present - word.count_ones() as usize..present;
-        present = from.start;
-        if from.len() == to.len() {
-            values.copy_within(from, to.start);
-        } else {
-            // A step for each value and none for what is missing: no branch depends on where that is.
-            let mut expanded = [missing; 64];
-            let mut places = word;
-            for value in &values[from] {
-                expanded[places.trailing_zeros() as usize % 64] = *value;
-                places &= places.wrapping_sub(1);
-            }
-            let len = to.len();
-            values[to].copy_from_slice(&expanded[..len]);
         }
     }
+    Ok(())
 }
 
 /// Where these pages lie, with the dictionary if it is next to them.
@@ -431,7 +437,7 @@ fn bytes_of(
 }
 
 /// A page without its definition levels and nulls, and which of its rows have a value; `None` where all have.
-fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Vec<u64>>), ParquetError> {
+fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Levels>), ParquetError> {
     let Page::DataPageV2 {
         buf,
         num_values,
@@ -451,10 +457,8 @@ fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Vec<u64>>), Pa
         return Err(invalid("a page header contradicts the offset index"));
     }
     let present = num_values - num_nulls;
-    let levels = (num_nulls > 0).then(|| decode_levels(&buf.slice(..levels_end), rows)).transpose()?;
-    if levels.as_deref().is_some_and(|levels| count_bits(levels, 0..rows) != present as usize) {
-        return Err(invalid("a page header contradicts the definition levels"));
-    }
+    let decode = || Levels::decode(&buf[..levels_end], rows, present as usize);
+    let levels = (num_nulls > 0).then(decode).transpose()?;
     let page = Page::DataPageV2 {
         buf: buf.slice(levels_end..),
         num_values: present,
@@ -467,52 +471,6 @@ fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Vec<u64>>), Pa
         statistics: None,
     };
     Ok((page, levels))
-}
-
-/// Definition levels of 0 and 1 as bits; bits beyond the last row mean nothing. The levels are stored in runs of one
-/// level and in runs of bits, the first bit the lowest, behind a header in seven bits a byte that says which, and how
-/// long.
-fn decode_levels(bytes: &Bytes, rows: usize) -> Result<Vec<u64>, ParquetError> {
-    let short = || invalid("too few definition levels");
-    let mut words = vec![0; rows.div_ceil(64)];
-    let mut bytes = bytes.iter().copied();
-    let mut row = 0;
-    while row < rows {
-        let (mut header, mut shift) = (0_u64, 0);
-        loop {
-            let byte = bytes.next().ok_or_else(short)?;
-            header |= u64::from(byte & 0x7f).checked_shl(shift).ok_or_else(short)?;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-        let len = usize::try_from(header >> 1)?;
-        if header & 1 == 0 {
-            let level = bytes.next().ok_or_else(short)?;
-            let end = rows.min(row.saturating_add(len));
-            if level != 0 {
-                set_bits(&mut words, row..end);
-            }
-            row = end;
-        } else {
-            for _ in 0..len {
-                let byte = u64::from(bytes.next().ok_or_else(short)?);
-                // Eight levels at a time. They may be cut in two by the end of a word, and go beyond the last one.
-                if let Some(word) = words.get_mut(row / 64) {
-                    *word |= byte << (row % 64);
-                }
-                if let Some(word) = words.get_mut(row / 64 + 1).filter(|_| row % 64 > 56) {
-                    *word |= byte >> (64 - row % 64);
-                }
-                row += 8;
-            }
-        }
-        if len == 0 {
-            return Err(short());
-        }
-    }
-    Ok(words)
 }
 
 /// Appends so many values, some at a time: the decoder clears the memory before it fills it, which is for free while it

@@ -200,9 +200,11 @@ fn round_trip(
     assert_eq!((facts.rows, facts.data_type, facts.has_estimated), (expected.len() as u64, data_type, true));
     let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
     reader.verify().unwrap();
-    let check = |range: Range<usize>| {
+    // What one read leaves in the buffer must not show in the next.
+    let mut buffer = PageBuffer::default();
+    let mut check = |range: Range<usize>| {
         let rows = range.start as u64..range.end as u64;
-        let read = reader.read(rows.clone(), StartsOf::Column(Numbering::TICKS)).unwrap();
+        let read = reader.read(rows.clone(), StartsOf::Column(Numbering::TICKS), &mut buffer).unwrap();
         let expected = &expected[range.clone()];
         assert_eq!(rows_of(&read), expected, "rows {range:?}");
         let missing = expected.iter().any(|row| row.1.is_none());
@@ -215,7 +217,8 @@ fn round_trip(
                 _ => {}
             }
         }
-        let by_grid = reader.read(rows.clone(), StartsOf::Grid { first_ticks: 5, step_ticks: 3 }).unwrap();
+        let by_grid =
+            reader.read(rows.clone(), StartsOf::Grid { first_ticks: 5, step_ticks: 3 }, &mut buffer).unwrap();
         assert_eq!(by_grid.starts(), &Starts::Grid { first_ticks: 5, step_ticks: 3 });
         assert!(
             rows_of(&by_grid).iter().map(|row| (row.1, row.2)).eq(expected.iter().map(|row| (row.1, row.2)))
@@ -268,7 +271,8 @@ fn pages_come_back() {
         [0..4 * page, page - 6..page - 4, page..2 * page, 2 * page..2 * page + 6, 3 * page..3 * page + 1]
     {
         let starts = StartsOf::Grid { first_ticks: rows.start_ticks(range.start), step_ticks: STEP };
-        let read = reader.read(range.start as u64..range.end as u64, starts).unwrap();
+        let read =
+            reader.read(range.start as u64..range.end as u64, starts, &mut PageBuffer::default()).unwrap();
         assert!(rows_of(&read) == expected[range]);
         assert_eq!(read.validity(), None);
     }
@@ -309,13 +313,14 @@ fn missing_values_keep_their_rows() {
             let facts = write_one(&disk, "a.parquet", &rows, Codec::Alp);
             let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
             let expected = rows_of(&rows);
+            let mut buffer = PageBuffer::default();
             for round in 0..12 {
                 let from = [0, page - 1, page, random.next() as usize % len][round % 4];
                 let to =
                     [len, from + 1, len.min(from + 64), from + 1 + random.next() as usize % (len - from)];
                 let range = from..to[round / 3];
                 let starts = StartsOf::Grid { first_ticks: rows.start_ticks(from), step_ticks: STEP };
-                let read = reader.read(range.start as u64..range.end as u64, starts).unwrap();
+                let read = reader.read(range.start as u64..range.end as u64, starts, &mut buffer).unwrap();
                 assert!(rows_of(&read) == expected[range.clone()], "case {case}, rows {range:?}");
                 let missing = expected[range].iter().any(|row| row.1.is_none());
                 assert_eq!(read.validity().is_some(), missing && !rows.values().data_type().is_float());
@@ -351,11 +356,12 @@ fn no_rows() {
     assert_eq!(facts.rows, 0);
     let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
     reader.verify().unwrap();
-    let read = reader.read(0..0, StartsOf::Column(Numbering::TICKS)).unwrap();
+    let mut buffer = PageBuffer::default();
+    let read = reader.read(0..0, StartsOf::Column(Numbering::TICKS), &mut buffer).unwrap();
     assert_eq!((read.len(), read.validity(), read.estimated()), (0, None, None));
     assert_eq!(reader.keys(0..0, Numbering::TICKS).unwrap(), (vec![], vec![]));
     assert!(matches!(
-        reader.read(0..1, StartsOf::Column(Numbering::TICKS)),
+        reader.read(0..1, StartsOf::Column(Numbering::TICKS), &mut buffer),
         Err(SegmentError::NoSuchRows { len: 0, .. })
     ));
 }
@@ -379,7 +385,7 @@ fn regular_series_count_slots() {
     writer.push(2, numbering, &dense, 0..3).unwrap();
     let facts = writer.finish().unwrap();
     let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
-    assert_eq!(reader.read(0..4, StartsOf::Column(numbering)).unwrap(), listed);
+    assert_eq!(reader.read(0..4, StartsOf::Column(numbering), &mut PageBuffer::default()).unwrap(), listed);
     let (series, starts) = reader.keys(3..6, numbering).unwrap();
     assert_eq!((series, starts), (vec![1, 2, 2], vec![start(6_000_000_000_000), start(7), start(8)]));
     // What is in the file is small; no other period would fit.
@@ -478,11 +484,12 @@ fn damage_stays_in_its_block() {
                 continue;
             }
         };
+        let mut buffer = PageBuffer::default();
         let block = (index / BLOCK_BYTES) as u64;
         let error = reader.verify().unwrap_err();
         assert!(matches!(error, SegmentError::Damaged { block: found, .. } if found == block));
         for from in (0..300_000).step_by(30_000) {
-            match reader.read(from..from + 10_000, StartsOf::Column(Numbering::TICKS)) {
+            match reader.read(from..from + 10_000, StartsOf::Column(Numbering::TICKS), &mut buffer) {
                 Ok(read) => {
                     assert!(rows_of(&read) == expected[from as usize..from as usize + 10_000]);
                     right += 1;
@@ -608,7 +615,7 @@ fn a_narrow_read_touches_few_blocks() {
     let counted = |range: Range<u64>, starts: StartsOf| {
         disk.reads.store(0, Ordering::Relaxed);
         disk.bytes.store(0, Ordering::Relaxed);
-        let read = reader.read(range.clone(), starts).unwrap();
+        let read = reader.read(range.clone(), starts, &mut PageBuffer::default()).unwrap();
         assert_eq!(read.len() as u64, range.end - range.start);
         (disk.reads.load(Ordering::Relaxed), disk.bytes.load(Ordering::Relaxed))
     };
@@ -791,7 +798,9 @@ fn files_are_small() {
             let (_folder, disk) = disk();
             let facts = write_one(&disk, "a.parquet", &rows, codec);
             let reader = SegmentReader::open(&disk, "a.parquet", &facts).unwrap();
-            let read = reader.read(0..facts.rows, StartsOf::Column(Numbering::TICKS)).unwrap();
+            let read = reader
+                .read(0..facts.rows, StartsOf::Column(Numbering::TICKS), &mut PageBuffer::default())
+                .unwrap();
             assert!(rows_of(&read) == rows_of(&rows), "{name}");
             facts.bytes as f64
         });

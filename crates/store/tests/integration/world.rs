@@ -9,8 +9,8 @@ use sheaf_model::{DataType, SamplePeriod, Samples, Tick, TimeRange, Values};
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CheckOptions, CheckReport, Codec, CompactOptions, Compacted, Layout, MergePolicy, Rows, Scan, SeriesId,
-    SeriesSpec, Settings, Snapshot, Starts, Store, StoreError, Watch, Write, check, in_full,
+    CheckOptions, CheckReport, Codec, CompactOptions, Compacted, Layout, MergePolicy, Rows, SampleBuffer,
+    Scan, SeriesId, SeriesSpec, Settings, Snapshot, Starts, Store, StoreError, Watch, Write, check, in_full,
 };
 
 /// What is stored at a start. Values are compared bit by bit.
@@ -405,6 +405,8 @@ pub(super) fn window() -> impl Strategy<Value = (i64, i64)> {
 pub(super) fn collect(spec: &SeriesSpec, scan: Scan, range: Option<TimeRange>) -> Result<Series, StoreError> {
     let mut series = Series::new();
     let mut before = i64::MIN;
+    let again = scan.within(TimeRange::new(Tick::MIN, Tick::MAX).unwrap());
+    let mut chunks = Vec::new();
     for rows in scan {
         let rows = rows?;
         assert!(!rows.is_empty(), "a chunk without rows");
@@ -416,6 +418,7 @@ pub(super) fn collect(spec: &SeriesSpec, scan: Scan, range: Option<TimeRange>) -
             };
             assert_eq!((step_ticks, (first_ticks - phase_ticks) % step_ticks), (period.ticks(), 0));
             assert_eq!(rows.estimated(), None);
+            chunks.push((first_ticks, rows.len()));
         }
         for row in 0..rows.len() {
             let start = rows.start_ticks(row);
@@ -430,7 +433,42 @@ pub(super) fn collect(spec: &SeriesSpec, scan: Scan, range: Option<TimeRange>) -
             }
         }
     }
+    check_samples(spec, &again, &chunks, &series)?;
     Ok(series)
+}
+
+/// That a scan gives these rows as samples, some at a time in the same memory, and none before, behind and between them.
+fn check_samples(
+    spec: &SeriesSpec,
+    scan: &Scan,
+    chunks: &[(i64, usize)],
+    series: &Series,
+) -> Result<(), StoreError> {
+    let Layout::Regular { period, phase_ticks } = spec.layout else { return Ok(()) };
+    let mut buffer = SampleBuffer::default();
+    for (number, &(first_ticks, len)) in chunks.iter().enumerate() {
+        let begin = first_ticks - phase_ticks - 3 * period.ticks();
+        let end = begin + (len as i64 + 5) * period.ticks();
+        let part = [len / 3 + 1, 1 + number * 1000, len + 5][number % 3] as i64 * period.ticks();
+        let mut next = begin;
+        while next < end {
+            let to = end.min(next + part.max((end - begin) / 8 / period.ticks() * period.ticks()));
+            let range = TimeRange::new(Tick::new(next).unwrap(), Tick::new(to).unwrap()).unwrap();
+            let samples = scan.samples_in(range, &mut buffer)?;
+            assert_eq!((samples.start().ticks(), samples.len() as u64), (next, range.count(period)));
+            for slot in 0..samples.len() {
+                let start = next + phase_ticks + slot as i64 * period.ticks();
+                let wanted = series.get(&start).and_then(|cell| cell.value);
+                let is_nan = samples.values().get(slot).unwrap().is_nan();
+                let is_valid = !is_nan
+                    && samples.validity().is_none_or(|words| words[slot / 64] >> (slot % 64) & 1 == 1);
+                let found = is_valid.then(|| bits(samples.values(), slot));
+                assert_eq!(found, wanted, "{start} in {range}");
+            }
+            next = to;
+        }
+    }
+    Ok(())
 }
 
 fn bits(values: &Values, row: usize) -> u64 {
