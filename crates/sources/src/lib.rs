@@ -1,4 +1,5 @@
-//! Where samples come from. For now: delimited text (CSV), as batches of times and values.
+//! Where samples come from: tables of delimited text (CSV) and Parquet, as batches of times and values; and data that stay
+//! where they are, such as folders of tables, read range by range.
 //!
 //! A reader finds out by itself how a file is written, says what it found, and asks for an option where it would have
 //! to guess. A file that is wrong gives an error with line, column and text, never a wrong number.
@@ -29,7 +30,10 @@
 //!
 //! - [`Input`]: a file, standard input or bytes; compressed or not.
 //! - [`CsvReader`] and its [`CsvOptions`]: a wide or a long table.
+//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet.
+//! - [`open_table`] and its [`TableOptions`]: whichever of the two it is, as a [`Table`].
 //! - [`Batch`], [`Column`], [`Report`]: what comes out.
+//! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
 mod csv;

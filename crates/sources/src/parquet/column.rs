@@ -276,6 +276,9 @@ impl CellReader {
     }
 }
 
+/// Values, and a bit for each that is set where it is not missing; `None` if none is.
+type Read<T> = (Vec<T>, Option<Vec<u64>>);
+
 /// The rows that are to be read.
 struct Part<'a> {
     rows: usize,
@@ -286,10 +289,7 @@ struct Part<'a> {
 
 impl Part<'_> {
     /// Values at their rows, and bits that say where there are any.
-    fn read<T: DataType>(
-        &mut self,
-        reader: &mut ColumnReaderImpl<T>,
-    ) -> Result<(Vec<T::T>, Option<Vec<u64>>), ParquetError> {
+    fn read<T: DataType>(&mut self, reader: &mut ColumnReaderImpl<T>) -> Result<Read<T::T>, ParquetError> {
         self.levels.clear();
         let mut values = Vec::with_capacity(self.rows);
         let mut rows = 0;

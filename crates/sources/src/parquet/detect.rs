@@ -55,6 +55,17 @@ impl Plan {
         column(&self.fields, index)
     }
 
+    /// As what the cells of a column are read. Times and names that are unsigned integers stay integers, bit by bit: as
+    /// values, those beyond the signed ones would be rounded.
+    pub(super) fn content(&self, index: usize) -> Content {
+        let is_key =
+            index == self.time || matches!(self.roles, Roles::Long { series, .. } if series == index);
+        match self.fields[index].content {
+            Content::Uint64 if is_key => Content::Int64,
+            content => content,
+        }
+    }
+
     /// The columns that are read: times first.
     pub(super) fn columns(&self) -> Vec<usize> {
         let mut columns = vec![self.time];

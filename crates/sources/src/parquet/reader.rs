@@ -17,8 +17,8 @@ use super::file::ParquetFile;
 use super::options::ParquetOptions;
 use super::page::Budget;
 use crate::csv::{
-    Instant, LONGEST_NAME, MOST_SERIES, OnError, Order, TimeReader, Zone, decode, in_range, parse_number,
-    split_unit,
+    Instant, LONGEST_NAME, MOST_SERIES, Number, OnError, Order, TimeReader, Zone, decode, in_range,
+    parse_number, split_unit,
 };
 use crate::error::{RowError, RowProblem, SourceError, TimeProblem};
 use crate::input::Input;
@@ -122,7 +122,7 @@ impl ParquetReader {
             if groups == 1 { "" } else { "s" }
         );
         Ok(ParquetReader {
-            missing: missing.map(|number| number.as_f64()).collect(),
+            missing: missing.map(Number::as_f64).collect(),
             skip: options.on_error == OnError::Skip,
             summary: Summary { detected, ..Summary::default() },
             file,
@@ -173,11 +173,11 @@ impl ParquetReader {
                 continue;
             }
             for column in self.plan.columns() {
-                let field = &self.plan.fields[column];
+                let (field, content) = (&self.plan.fields[column], self.plan.content(column));
                 let chunk =
                     group.columns().get(field.leaf).ok_or_else(|| "there is no such column".to_owned());
                 let cells =
-                    chunk.and_then(|chunk| CellReader::open(&self.file, chunk, field.content, &self.budget));
+                    chunk.and_then(|chunk| CellReader::open(&self.file, chunk, content, &self.budget));
                 self.cells.push(cells.map_err(|problem| self.unreadable(column, problem))?);
             }
             self.group_rows_left = rows;
@@ -269,7 +269,7 @@ impl ParquetReader {
                     continue;
                 }
             };
-            if let Err(problem) = name_of(names, row, &mut name) {
+            if let Err(problem) = name_of(names, self.plan.fields[series_column].content, row, &mut name) {
                 self.refuse(line, Wrong { column: series_column, text: excerpt(&name), problem })?;
                 continue;
             }
@@ -331,16 +331,16 @@ impl ParquetReader {
                 if !is_valid(validity.as_ref(), row) {
                     return Err(no_time());
                 }
-                let value = values[row];
-                let instant = match self.plan.fields[time].content {
+                let (value, content) = (values[row], self.plan.fields[time].content);
+                let instant = match content {
                     Content::Timestamp { unit, utc } => self.timestamp(value, unit, utc),
                     Content::Date => {
                         let ticks = i128::from(value) * 86_400 * i128::from(Tick::PER_SECOND);
                         self.wall(ticks + i128::from(Tick::UNIX_EPOCH.ticks()))
                     }
-                    _ => self.time.read(value.to_string().as_bytes()),
+                    _ => self.time.read(integer(value, content).as_bytes()),
                 };
-                instant.map_err(|problem| wrong(value.to_string(), RowProblem::Time(problem)))
+                instant.map_err(|problem| wrong(integer(value, content), RowProblem::Time(problem)))
             }
             Cells::Int96(values, validity) => {
                 if !is_valid(validity.as_ref(), row) {
@@ -359,11 +359,8 @@ impl ParquetReader {
                 }
                 self.time.read(text).map_err(|problem| wrong(excerpt(text), RowProblem::Time(problem)))
             }
-            // Integers beyond 64 bits.
-            Cells::Floats(values) if values[row].is_nan() => Err(no_time()),
-            Cells::Floats(values) => {
-                Err(wrong(values[row].to_string(), RowProblem::Time(TimeProblem::OutOfRange)))
-            }
+            // No column of these is one of times.
+            Cells::Floats(_) => Err(no_time()),
         }
     }
 
@@ -499,18 +496,20 @@ fn len(cells: &Cells) -> usize {
     }
 }
 
+/// An integer that may be an unsigned one, see [`Plan::content`].
+fn integer(value: i64, content: Content) -> String {
+    if content == Content::Uint64 { (value as u64).to_string() } else { value.to_string() }
+}
+
 /// The name of the series of a row, put into `name`.
-fn name_of(names: &Cells, row: usize, name: &mut Vec<u8>) -> Result<(), RowProblem> {
+fn name_of(names: &Cells, content: Content, row: usize, name: &mut Vec<u8>) -> Result<(), RowProblem> {
     name.clear();
     match names {
         Cells::Texts(values, validity) if is_valid(validity.as_ref(), row) => {
             name.extend_from_slice(ByteArray::data(&values[row]).trim_ascii());
         }
         Cells::Ints(values, validity) if is_valid(validity.as_ref(), row) => {
-            name.extend_from_slice(values[row].to_string().as_bytes());
-        }
-        Cells::Floats(values) if !values[row].is_nan() => {
-            name.extend_from_slice(values[row].to_string().as_bytes())
+            name.extend_from_slice(integer(values[row], content).as_bytes());
         }
         _ => {}
     }

@@ -41,7 +41,7 @@ fn day(date: &str, step: i64, minutes: impl IntoIterator<Item = i64>) -> String 
     let mut text = "time,T1 (°C),n\n".to_owned();
     for minute in minutes {
         let start = Tick::new(begin + minute * step * MINUTE).unwrap();
-        writeln!(text, "{start},{}.5,{minute}", minute).unwrap();
+        writeln!(text, "{start},{minute}.5,{minute}").unwrap();
     }
     text
 }
@@ -159,7 +159,7 @@ fn without_dates_files_say_what_they_hold() {
         (range("2020-01-01", "2020-01-01T01:00"), range("2020-01-01T02:00", "2020-01-01T03:00"));
     let before = source.revision(&id("n"), early).unwrap();
     a_change_is_seen(&source, &id("n"), late, || {
-        put(folder.path(), "a/second.csv", &day("2020-01-01", 10, 12..17))
+        put(folder.path(), "a/second.csv", &day("2020-01-01", 10, 12..17));
     });
     assert_eq!(source.revision(&id("n"), early).unwrap(), before);
     a_change_is_seen(&source, &id("p"), whole, || {
