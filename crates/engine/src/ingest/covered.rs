@@ -2,7 +2,7 @@
 
 /// Slots as a sorted list of ranges that neither overlap nor touch. Slots are numbers; in irregular series each tick is one.
 ///
-/// Where there are too many ranges, those are forgotten that lie farthest from the newest rows. A row that comes among
+/// Where there are too many ranges, those are forgotten that lie farthest from where rows come. A row that comes among
 /// them later may be a second one or not, nobody can tell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Covered {
@@ -28,10 +28,16 @@ pub(super) struct Gaps {
 }
 
 impl Gaps {
-    fn add(&mut self, begin: i64, end: i64) {
-        self.gaps += 1;
-        self.slots += begin.abs_diff(end);
-        self.first = Some(self.first.map_or(begin, |first| first.min(begin)));
+    /// Adds what lies between these ranges, which are in order.
+    fn add_between(&mut self, ranges: &[(i64, i64)]) {
+        for pair in ranges.windows(2) {
+            let (begin, end) = (pair[0].1, pair[1].0);
+            if begin < end {
+                self.gaps += 1;
+                self.slots += begin.abs_diff(end);
+                self.first = Some(self.first.map_or(begin, |first| first.min(begin)));
+            }
+        }
     }
 }
 
@@ -84,31 +90,25 @@ impl Covered {
             } else {
                 self.ranges.drain(kept..).collect()
             };
-            self.forget(&gone);
+            self.forget(gone);
         }
     }
 
-    fn forget(&mut self, gone: &[(i64, i64)]) {
-        for &(begin, end) in gone {
-            self.forgotten = Some(match self.forgotten {
-                None => Forgotten { begin, end, gaps: Gaps::default() },
-                Some(mut all) => {
-                    if end < all.begin {
-                        all.gaps.add(end, all.begin);
-                    } else if all.end < begin {
-                        all.gaps.add(all.end, begin);
-                    }
-                    Forgotten { begin: begin.min(all.begin), end: end.max(all.end), gaps: all.gaps }
-                }
-            });
+    /// Forgets ranges that were taken out, and those that lie between them and what was forgotten before.
+    fn forget(&mut self, mut gone: Vec<(i64, i64)>) {
+        let mut gaps = Gaps::default();
+        if let Some(before) = self.forgotten.take() {
+            gone.push((before.begin, before.end));
+            gaps = before.gaps;
         }
-        // What is left must lie on one side of it.
-        if let Some(all) = self.forgotten
-            && let Some(at) = self.ranges.iter().position(|range| range.0 < all.end && all.begin < range.1)
-        {
-            let inside = self.ranges.split_off(at);
-            self.forget(&inside);
-        }
+        let begin = gone.iter().map(|range| range.0).min().unwrap_or_default();
+        let end = gone.iter().map(|range| range.1).max().unwrap_or_default();
+        let is_between = |range: &(i64, i64)| range.0 < end && begin < range.1;
+        gone.extend(self.ranges.iter().copied().filter(is_between));
+        self.ranges.retain(|range| !is_between(range));
+        gone.sort_unstable();
+        gaps.add_between(&gone);
+        self.forgotten = Some(Forgotten { begin, end, gaps });
     }
 
     /// From the first slot to behind the last one.
@@ -127,11 +127,7 @@ impl Covered {
         let forgotten = self.forgotten.map(|forgotten| (forgotten.begin, forgotten.end));
         let mut all: Vec<(i64, i64)> = self.ranges.iter().copied().chain(forgotten).collect();
         all.sort_unstable();
-        for pair in all.windows(2) {
-            if pair[0].1 < pair[1].0 {
-                gaps.add(pair[0].1, pair[1].0);
-            }
-        }
+        gaps.add_between(&all);
         gaps
     }
 }
@@ -194,7 +190,7 @@ mod tests {
             }
             let sorted: Vec<i64> = all.into_iter().collect();
             let mut gaps = Gaps::default();
-            sorted.windows(2).filter(|pair| pair[1] > pair[0] + 1).for_each(|pair| gaps.add(pair[0] + 1, pair[1]));
+            gaps.add_between(&sorted.iter().map(|&slot| (slot, slot + 1)).collect::<Vec<_>>());
             prop_assert_eq!(covered.gaps(), gaps);
             prop_assert_eq!(covered.hull(), Some((sorted[0], sorted[sorted.len() - 1] + 1)));
         }
