@@ -29,7 +29,7 @@ enum Command {
     Delete(cli::delete::Args),
     Demo(cli::demo::Args),
     Export(cli::export::Args),
-    Ingest(cli::ingest::Args),
+    Ingest(Box<cli::ingest::Args>),
     Kinds(cli::kinds::Args),
     Path(cli::path::Args),
     Read(cli::read::Args),

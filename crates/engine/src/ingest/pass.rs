@@ -55,7 +55,7 @@ impl From<IngestError> for Stop {
 /// What a reading leaves.
 pub(super) struct Done {
     /// The write, to be committed or given up.
-    pub(super) write: Option<StreamedWrite>,
+    pub(super) write: Option<Box<StreamedWrite>>,
     /// Series that it made.
     pub(super) created: Vec<SeriesId>,
     pub(super) result: Result<(Vec<IngestedSeries>, Summary), Stop>,
@@ -63,8 +63,8 @@ pub(super) struct Done {
 
 /// The write, or the task that is appending to it.
 enum Writing {
-    Here(StreamedWrite),
-    Away(JoinHandle<(StreamedWrite, Result<(), StoreError>)>),
+    Here(Box<StreamedWrite>),
+    Away(JoinHandle<(Box<StreamedWrite>, Result<(), StoreError>)>),
     Lost,
 }
 
@@ -156,7 +156,7 @@ impl Pass {
             gathered: 0,
             left: 0,
             progress: (0, None),
-            writing: Writing::Here(order.store.begin_write()),
+            writing: Writing::Here(Box::new(order.store.begin_write())),
             created: Vec::new(),
             order,
         };
@@ -651,7 +651,7 @@ impl Pass {
     }
 
     /// Takes the write out, and what became of what was appended last.
-    fn take_write(&mut self) -> (Option<StreamedWrite>, Result<(), StoreError>) {
+    fn take_write(&mut self) -> (Option<Box<StreamedWrite>>, Result<(), StoreError>) {
         match std::mem::replace(&mut self.writing, Writing::Lost) {
             Writing::Here(write) => (Some(write), Ok(())),
             Writing::Away(task) => match self.order.runtime.block_on(task) {

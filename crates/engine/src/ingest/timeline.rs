@@ -103,7 +103,7 @@ impl Timeline {
         if !times.starts.is_sorted() {
             order.sort_by_key(|&row| times.starts[row as usize]);
         }
-        let mut places = self.to_slots(times, &order, align)?;
+        let mut places = self.place_in_slots(times, &order, align)?;
         let (second, has_several) = self.find_seconds(times, &mut places)?;
         if second.rows > 0 && !align {
             return Err(misplaced(Why::Second, times, second));
@@ -130,7 +130,12 @@ impl Timeline {
     }
 
     /// The slot of each row, in order of time.
-    fn to_slots(&mut self, times: &Times, order: &[u32], align: bool) -> Result<Vec<(i64, u32)>, Misplaced> {
+    fn place_in_slots(
+        &mut self,
+        times: &Times,
+        order: &[u32],
+        align: bool,
+    ) -> Result<Vec<(i64, u32)>, Misplaced> {
         let (slots, step, most) = match self.layout {
             Layout::Regular { period, phase_ticks } => {
                 (Some(Slots::new(period, phase_ticks)), period.ticks(), most_jitter_ticks(period))

@@ -83,8 +83,8 @@ impl Table for Small {
                 TableRows::Wide(columns.iter().map(|values| slice(values, from, until)).collect())
             }
             TableRows::Long { series, values } => {
-                for row in from..until {
-                    see(&mut self.columns[series[row] as usize].seen, values.get(row).unwrap());
+                for (row, &of) in series.iter().enumerate().take(until).skip(from) {
+                    see(&mut self.columns[of as usize].seen, values.get(row).unwrap());
                 }
                 TableRows::Long { series: series[from..until].to_vec(), values: slice(values, from, until) }
             }

@@ -218,7 +218,10 @@ impl Request {
             Format::Table => {
                 let columns = self.columns(&self.items).await?;
                 let mut table = table::Table::new(self, rows);
-                self.each(columns, 1, watch, |starts, block| Ok(table.take(starts, &block)))?;
+                self.each(columns, 1, watch, |starts, block| {
+                    table.take(starts, &block);
+                    Ok(())
+                })?;
                 table.print(output)?;
             }
             Format::Csv => {

@@ -285,7 +285,7 @@ fn wrong_rows_are_named_far_into_a_file() {
             }
         };
         let (error, rows) = read(50_000, 4);
-        check(text[text.len() - 40..].as_bytes(), &error, &format!("test.csv, line {}{wrong}", far + 2));
+        check(&text.as_bytes()[text.len() - 40..], &error, &format!("test.csv, line {}{wrong}", far + 2));
         assert_eq!((error, rows), read(usize::MAX / 4, 1));
         assert_eq!(rows, far as u64);
     }
@@ -411,8 +411,7 @@ fn endless_lines_are_not_read() {
         let count = Arc::new(AtomicU64::new(0));
         let endless = io::Cursor::new(begin).chain(io::repeat(byte).take(GIB));
         let input = Input::reader("test.csv", Counted { reader: endless, count: Arc::clone(&count) });
-        let mut skip = CsvOptions::default();
-        skip.on_error = OnError::Skip;
+        let skip = CsvOptions { on_error: OnError::Skip, ..CsvOptions::default() };
         let error = CsvReader::open(input, skip).and_then(|mut reader| {
             while reader.next_batch()?.is_some() {}
             Ok(())
