@@ -19,6 +19,7 @@ mod rows;
 mod timeline;
 mod values;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use sheaf_model::{CatalogId, DataType, ResourceId, SamplePeriod, Tick};
@@ -43,6 +44,8 @@ pub struct IngestOptions {
     pub align: bool,
     /// The type of all values. Otherwise INT64 or FLOAT64, or what the series in the store have.
     pub data_type: Option<DataType>,
+    /// The units that resources of the catalog have so far. A column in another unit is refused.
+    pub units: Arc<HashMap<ResourceId, String>>,
     /// Rows are written once so many bytes of them are gathered: about a third of the memory that is needed at most.
     pub budget_bytes: usize,
 }
@@ -57,6 +60,7 @@ impl Default for IngestOptions {
             irregular: false,
             align: false,
             data_type: None,
+            units: Arc::default(),
             budget_bytes,
         }
     }

@@ -82,6 +82,19 @@ pub enum ColumnProblem {
         /// The resource.
         resource: ResourceId,
     },
+    /// The resource has another unit.
+    #[error(
+        "is in `{found}`, but resource `{resource}` is in `{stored}` so far; convert the values, or store them as another \
+         resource"
+    )]
+    Unit {
+        /// The resource.
+        resource: ResourceId,
+        /// The unit of the column.
+        found: String,
+        /// The unit of the resource.
+        stored: String,
+    },
     /// Its period can't be found out.
     #[error(
         "has too few rows to find out their period; say which it is (--period), or that they have none (--irregular)"

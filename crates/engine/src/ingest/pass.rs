@@ -225,6 +225,12 @@ impl Pass {
         for column in &more.new_columns {
             let resource =
                 resource_of(column).map_err(|problem| self.column_error(&column.title, problem))?;
+            if let (Some(found), Some(stored)) = (&column.unit, self.order.options.units.get(&resource))
+                && found != stored
+            {
+                let (found, stored) = (found.clone(), stored.clone());
+                return Err(self.column_error(&column.title, ColumnProblem::Unit { resource, found, stored }));
+            }
             self.series.push(Series {
                 column: column.clone(),
                 resource,

@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
 use sheaf_engine::{Base, Resolved, resolve, resolve_in_place};
-use sheaf_model::{CatalogId, ResourcePath};
+use sheaf_model::{CatalogId, ResourceId, ResourcePath};
 use sheaf_sources::DataSource;
 use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, Watch};
 
 use super::source;
+
+/// Rows of metadata that are looked up at once.
+const PAGE: usize = 1000;
 
 /// Name of the SQLite database in the data folder.
 const DATABASE: &str = "sheaf.db";
@@ -138,6 +141,24 @@ impl Data {
             found.push(Found { resolved, unit });
         }
         Ok(found)
+    }
+
+    /// The units of the resources of a catalog, as far as they are known.
+    pub(crate) async fn units(
+        &self,
+        catalog: &CatalogId,
+    ) -> Result<HashMap<ResourceId, String>, Box<dyn Error>> {
+        let metadata = self.database.metadata();
+        let mut units = HashMap::new();
+        let mut after: Option<ResourceId> = None;
+        loop {
+            let page = metadata.resources_of(catalog, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(units) };
+            after = Some(last.resource.clone());
+            units.extend(
+                page.into_iter().filter_map(|of| Some((of.resource, of.properties.unit()?.to_owned()))),
+            );
+        }
     }
 
     /// The source that provides exactly this catalog.

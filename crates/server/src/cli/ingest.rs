@@ -1,9 +1,11 @@
 //! `sheaf ingest`: tables into the store.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -143,12 +145,26 @@ async fn take(args: &Args, data: &Data, path: &Path, watch: &Watch) -> Result<In
         }) as Reopen
     });
     let table = opened(input, options, watch).await?;
+    let catalog = args.catalog.clone().or_else(|| table.metadata().catalog.clone());
+    let units = match &catalog {
+        Some(catalog)
+            if data.database.sources().find(catalog).await?.is_some_and(|found| found.mount == *catalog) =>
+        {
+            return Err(format!(
+                "`{catalog}` is read in place: write into another catalog, or into the files of it"
+            )
+            .into());
+        }
+        Some(catalog) => data.units(catalog).await?,
+        None => HashMap::new(),
+    };
     let options = IngestOptions {
-        catalog: args.catalog.clone(),
+        catalog,
         period: args.period,
         irregular: args.irregular,
         align: args.align,
         data_type: args.data_type,
+        units: Arc::new(units),
         ..IngestOptions::default()
     };
     let ingested = ingest(&data.store, table, again, &options, watch).await?;

@@ -109,6 +109,20 @@ fn a_table_becomes_aggregates() {
 }
 
 #[test]
+fn units_stay_what_they_are() {
+    let place = Place::new();
+    let file = place.file("mast.csv", &two_hours());
+    place.run(&["ingest", &file, "--catalog", "/plant/mast"]);
+    let other = place.file("other.csv", &two_hours().replace("°C", "°F").replace("2020", "2021"));
+    let error = place.fail(1, &["ingest", &other, "--catalog", "/plant/mast"]);
+    assert!(error.contains("column `T1 (°F)` is in `°F`, but resource `T1` is in `°C` so far"), "{error}");
+    assert!(place.json(&["catalogs"])[0]["end"].as_str().unwrap().starts_with("2020"));
+    let none = place.file("none.csv", &two_hours().replace(" (°C)", "").replace("2020", "2021"));
+    place.run(&["ingest", &none, "--catalog", "/plant/mast"]);
+    assert_eq!(place.json(&["catalogs"])[0]["unit"], "°C");
+}
+
+#[test]
 fn deletions_and_exports() {
     let place = Place::new();
     let file = place.file("mast.csv", &two_hours());
@@ -292,6 +306,8 @@ fn a_folder_is_read_in_place() {
     ])[0];
     assert_eq!(both["series"][0]["values"], serde_json::json!([1.5, 1.5]));
     assert_eq!(both["series"][1]["values"], serde_json::json!([30.0, null]));
+    let error = place.fail(1, &["ingest", &file, "--catalog", "/live/csv"]);
+    assert!(error.contains("`/live/csv` is read in place"), "{error}");
     place.run(&["source", "remove", "/live/csv"]);
     assert!(place.fail(1, &["read", "/live/csv/P/1_d_sum"]).contains("no catalog `/live/csv`"));
 }
