@@ -30,6 +30,9 @@ const BATCH_ROWS: usize = 1 << 16;
 /// Values of a batch, at most, unless a single row has more: 32 MiB.
 const BATCH_VALUES: usize = 1 << 22;
 
+/// So few values are decoded before another thread is awake.
+const FEW_VALUES: usize = 1 << 14;
+
 /// Reads a Parquet file as batches of samples.
 ///
 /// A file is one table: wide, with a column for each series, or long, with columns of series, time and value. What
@@ -191,8 +194,12 @@ impl ParquetReader {
         let most = (BATCH_VALUES / self.cells.len().max(1)).clamp(1, BATCH_ROWS);
         let rows = most.min(usize::try_from(self.group_rows_left).unwrap_or(usize::MAX));
         let is_last = rows as u64 == self.group_rows_left;
-        let cells: Vec<Result<Cells, String>> =
-            self.cells.par_iter_mut().map(|cells| cells.read(rows, is_last)).collect();
+        let read = |cells: &mut CellReader| cells.read(rows, is_last);
+        let cells: Vec<Result<Cells, String>> = if rows * self.cells.len() < FEW_VALUES {
+            self.cells.iter_mut().map(read).collect()
+        } else {
+            self.cells.par_iter_mut().map(read).collect()
+        };
         let mut all = Vec::with_capacity(cells.len());
         for (column, cells) in self.plan.columns().into_iter().zip(cells) {
             all.push(cells.map_err(|problem| self.unreadable(column, problem))?);
@@ -231,18 +238,11 @@ impl ParquetReader {
             }
         }
         let missing = &self.missing;
-        let values: Vec<(ColumnValues, Seen)> = cells
-            .collect::<Vec<Cells>>()
-            .into_par_iter()
-            .map(|cells| {
-                let values = values_of(cells, if kept.len() < rows { Some(&kept) } else { None }, missing);
-                let seen = seen_in(&values);
-                (values, seen)
-            })
-            .collect();
-        let mut columns = Vec::with_capacity(values.len());
-        for (column, (values, seen)) in self.columns.iter_mut().zip(values) {
-            column.seen.add(seen);
+        let kept = if kept.len() < rows { Some(kept.as_slice()) } else { None };
+        let mut columns = Vec::with_capacity(cells.len());
+        for (column, cells) in self.columns.iter_mut().zip(cells) {
+            let values = values_of(cells, kept, missing);
+            column.seen.add(seen_in(&values));
             columns.push(values);
         }
         batch.rows = Rows::Wide(columns);
