@@ -95,7 +95,7 @@ impl Blocks {
                 break len;
             }
             // Twice as much each time, so that a long record is not searched over and over.
-            wanted = 2 * wanted;
+            wanted *= 2;
         };
         if len == 0 {
             return self.failure.take().map_or(Ok(None), Err);
