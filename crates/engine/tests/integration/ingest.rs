@@ -651,22 +651,29 @@ fn two_may_write_the_same_new_series_at_once() {
 struct Endless {
     second: i64,
     watch: Watch,
+    /// What is left of the line that was begun.
+    line: Vec<u8>,
 }
 
 impl Read for Endless {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
-        let base = "2020-01-01".parse::<Tick>().unwrap().ticks();
-        // Three batches are written by then.
-        if self.second == 200_000 {
-            self.watch.cancel();
+        if self.line.is_empty() {
+            let base = "2020-01-01".parse::<Tick>().unwrap().ticks();
+            // Three batches are written by then.
+            if self.second == 200_000 {
+                self.watch.cancel();
+            }
+            let line = match self.second {
+                0 => "time,T1\n".to_owned(),
+                second => format!("{},{second}\n", Tick::new(base + second * Tick::PER_SECOND).unwrap()),
+            };
+            self.second += 1;
+            self.line = line.into_bytes();
         }
-        let line = match self.second {
-            0 => "time,T1\n".to_owned(),
-            second => format!("{},{second}\n", Tick::new(base + second * Tick::PER_SECOND).unwrap()),
-        };
-        self.second += 1;
-        into[..line.len()].copy_from_slice(line.as_bytes());
-        Ok(line.len())
+        let len = into.len().min(self.line.len());
+        into[..len].copy_from_slice(&self.line[..len]);
+        self.line.drain(..len);
+        Ok(len)
     }
 }
 
@@ -676,7 +683,7 @@ fn cancelled_it_leaves_nothing() {
         let disk = FaultyDisk::new();
         let store = store_on(&disk).await;
         let watch = Watch::default();
-        let input = Input::reader("endless", Endless { second: 0, watch: watch.clone() });
+        let input = Input::reader("endless", Endless { second: 0, watch: watch.clone(), line: Vec::new() });
         let table = CsvReader::open(input, CsvOptions::default()).unwrap();
         let error = ingest(&store, Box::new(table), None, &in_pieces(), &watch).await.unwrap_err();
         assert!(error.is_cancelled(), "{error:?}");

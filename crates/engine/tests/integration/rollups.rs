@@ -330,7 +330,7 @@ fn reads_with_rollups_are_reads_without_them_whatever_happens() {
     });
     result.unwrap();
     let total = total.into_inner();
-    assert!(total.kept_buckets > total.folded_buckets / 20, "{total:?}");
+    assert!(total.kept_buckets > 1000, "{total:?}");
 }
 
 /// A day of seconds; then any coarser period, any kind of the family and any part of it without a single sample.
@@ -348,7 +348,7 @@ fn one_read_answers_others() {
             first,
             Usage { kept_buckets: 0, folded_buckets: 288, scanned_samples: first.scanned_samples }
         );
-        assert!(first.scanned_samples >= 200_000);
+        assert_eq!(first.scanned_samples, 48 * 3600);
         let none = |kept_buckets| Usage { kept_buckets, ..Usage::default() };
         for round in 0..2 {
             for (kinds, period, begin, end, buckets) in [

@@ -252,8 +252,10 @@ fn check(text: &[u8], error: &str, expected: &str) {
 #[test]
 fn wrong_rows_are_named() {
     for (text, expected) in ROWS {
-        // One of two that is no time at all, and it is not recognized that there are any.
-        if expected.contains("is no time") || expected.contains("may have the day first") {
+        // Where one of two is no time, or could be of another kind, times are not recognized at all.
+        if ["is no time", "may have the day first"].iter().any(|part| expected.contains(part))
+            || text.contains("1577836800")
+        {
             continue;
         }
         check(text.as_bytes(), &message(*text), &format!("test.csv, {expected}"));
@@ -411,7 +413,7 @@ fn endless_lines_are_not_read() {
         let count = Arc::new(AtomicU64::new(0));
         let endless = io::Cursor::new(begin).chain(io::repeat(byte).take(GIB));
         let input = Input::reader("test.csv", Counted { reader: endless, count: Arc::clone(&count) });
-        let skip = CsvOptions { on_error: OnError::Skip, ..CsvOptions::default() };
+        let skip = options(|o| o.on_error = OnError::Skip);
         let error = CsvReader::open(input, skip).and_then(|mut reader| {
             while reader.next_batch()?.is_some() {}
             Ok(())
@@ -476,7 +478,9 @@ fn how_much_was_read_is_known() {
     let path = folder.path().join("a.csv.gz");
     std::fs::write(&path, gzip(rows(10_000).as_bytes())).unwrap();
     let len = std::fs::metadata(&path).unwrap().len();
-    let mut reader = CsvReader::open(Input::file(&path), CsvOptions::default()).unwrap();
+    // Whoever shows it may do so on another thread than it was opened on.
+    let open = || CsvReader::open(Input::file(&path), CsvOptions::default()).unwrap();
+    let mut reader = std::thread::scope(|scope| scope.spawn(open).join()).unwrap();
     assert!(reader.progress().0 > 0);
     assert_eq!(reader.progress().1, Some(len));
     while reader.next_batch().unwrap().is_some() {}
