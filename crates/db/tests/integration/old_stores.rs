@@ -202,10 +202,12 @@ async fn reading_an_old_store_does_not_change_it_and_metadata_can_be_added() {
         wanted.sort_unstable();
         assert_eq!(keys(store.series_below("", None, 99).await.unwrap()), wanted);
         let id = store.find_series("/old/FLOAT64/1_s").await.unwrap().unwrap();
-        // Three runs of rows without the ten deleted ones; the first slot is missing, so no run has it. Of the three others
-        // that are missing nobody knows on which side of the deletion they are, so they count on both.
+        // Three runs of rows without the ten deleted ones; the first slot is missing, so no run has it. A store of format 1 has a
+        // tombstone over the run; later ones cut it in two, and of the three others that are missing nobody knows then on
+        // which side they are, so they count on both.
+        let missing = if version == 1 { 3 } else { 6 };
         let stats = store.series_stats(&[id]).await.unwrap()[0];
-        assert_eq!((stats.rows, stats.missing), (2 * LEN as u64 + 1 - 10 - 1, 6), "{stats:?}");
+        assert_eq!((stats.rows, stats.missing), (2 * LEN as u64 + 1 - 10 - 1, missing), "{stats:?}");
         let metadata = database.metadata();
         assert!(metadata.resource(&catalog, &resource).await.unwrap().is_empty());
         assert_eq!(database.sources().find(&catalog).await.unwrap(), None);
