@@ -97,16 +97,20 @@ fn the_oldest_go_beyond_the_limit() {
             }
         }
         let left = found(&rollups, 300);
-        assert_eq!(left, (300 - left.len() as u64..300).map(|n| (n, large(n))).collect::<Vec<_>>());
+        assert!(left.iter().all(|(number, value)| *value == large(*number)), "other values than were put");
+        let left: Vec<u64> = left.into_iter().map(|(number, _)| number).collect();
         assert!((20..=32).contains(&left.len()), "{}", left.len());
+        // Ten are written together, in any order: all of the last ones are there, and some of those before them.
+        let whole = 300 - left.len() as u64 / 10 * 10;
+        assert!(left[0] >= whole - 10 && (whole..300).all(|number| left.contains(&number)), "{left:?}");
         // What is written again is young again.
-        let (oldest, second) = (left[0].0, left[1].0);
+        let oldest = left[0];
         rollups.put(key(oldest), large(oldest));
         rollups.flush().await;
         rollups.put(key(300), large(300));
         rollups.flush().await;
         let left: Vec<u64> = found(&rollups, 301).into_iter().map(|(number, _)| number).collect();
-        assert!(left.contains(&oldest) && !left.contains(&second), "{left:?}");
+        assert!(left.contains(&oldest) && left.contains(&300) && left.len() <= 32, "{left:?}");
         // More than there is room for.
         rollups.put(key(0), vec![1; 3 << 20]);
         rollups.flush().await;

@@ -447,8 +447,10 @@ fn check_samples(
     let Layout::Regular { period, phase_ticks } = spec.layout else { return Ok(()) };
     let mut buffer = SampleBuffer::default();
     for (number, &(first_ticks, len)) in chunks.iter().enumerate() {
-        let begin = first_ticks - phase_ticks - 3 * period.ticks();
-        let end = begin + (len as i64 + 5) * period.ticks();
+        let slots = |slots: usize| slots as i64 * period.ticks();
+        let begin = (first_ticks - phase_ticks - slots(3)).max(0);
+        let last = Tick::MAX.ticks() / period.ticks() * period.ticks();
+        let end = (first_ticks - phase_ticks + slots(len + 2)).min(last);
         let part = [len / 3 + 1, 1 + number * 1000, len + 5][number % 3] as i64 * period.ticks();
         let mut next = begin;
         while next < end {
