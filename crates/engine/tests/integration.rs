@@ -3,7 +3,6 @@
 #[cfg(test)]
 mod integration {
     mod ingest;
-    mod measure;
     mod rollups;
     mod stored;
 }
