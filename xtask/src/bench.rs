@@ -8,9 +8,12 @@ use serde_json::Value;
 
 use crate::run::{Workspace, output, run, succeeds};
 
+mod engine;
 mod kernels;
+mod lines;
 mod store;
 
+pub(crate) use engine::{CASES as ENGINE_CASES, engine};
 pub(crate) use kernels::kernels;
 pub(crate) use store::{CASES as STORE_CASES, store};
 

@@ -41,9 +41,13 @@ Names:
   kernels   Folding of samples, against NumPy. Needs python3 and about 5 GB of memory
   store     Writing, reading and size, against PyArrow and DuckDB. Needs python3, about 8 GB of memory and 12 GB of
             disk in the target folder. Its cases: write, size, year, many, commits, read
+  engine    Reading at another period and writing tables, against DuckDB, Polars and NumPy. Needs python3, about 8 GB
+            of memory and 20 GB of disk. Its cases: cold, kinds, i16, channels, hourly, warm, ingest; and curve, which
+            runs only where it is named: up to a billion samples
 
 Examples: cargo xtask bench
           cargo xtask bench store year commits
+          cargo xtask bench engine cold warm
 ";
 
 fn main() -> ExitCode {
@@ -54,19 +58,23 @@ fn main() -> ExitCode {
         ["test", "-h" | "--help"] => help(TEST_HELP),
         ["bench", "-h" | "--help"] => help(BENCH_HELP),
         ["test"] => test::run_all(),
-        ["bench"] => bench::kernels().and_then(|()| bench::store(&[])),
+        ["bench"] => bench::kernels().and_then(|()| bench::store(&[])).and_then(|()| bench::engine(&[])),
         ["bench", "kernels"] => bench::kernels(),
-        ["bench", "store", ref cases @ ..] => {
-            match cases.iter().find(|case| !bench::STORE_CASES.contains(case)) {
+        ["bench", name @ ("store" | "engine"), ref cases @ ..] => {
+            let (known, run): (&[&str], fn(&[&str]) -> _) = match name {
+                "store" => (&bench::STORE_CASES, bench::store),
+                _ => (&bench::ENGINE_CASES, bench::engine),
+            };
+            match cases.iter().find(|case| !known.contains(case)) {
                 Some(case) => {
-                    let known = bench::STORE_CASES.join(", ");
-                    return usage(&format!("no case of the store is called {case:?}; there are: {known}"));
+                    let known = known.join(", ");
+                    return usage(&format!("no case of `{name}` is called {case:?}; there are: {known}"));
                 }
-                None => bench::store(cases),
+                None => run(cases),
             }
         }
         ["bench", name] => {
-            return usage(&format!("no benchmark is called {name:?}; there are: kernels, store"));
+            return usage(&format!("no benchmark is called {name:?}; there are: kernels, store, engine"));
         }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
         [command, ..] => {

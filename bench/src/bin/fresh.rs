@@ -48,9 +48,11 @@ fn run(args: &[&str]) -> Result<Value, Failure> {
                 mean(Path::new(folder), key, first.parse()?, count.parse()?, begin).await
             }
             ["write", folder, key, count] => write(Path::new(folder), key, count.parse()?).await,
-            _ => Err("fresh read|mean FOLDER KEY FIRST_SLOT SLOTS, fresh write FOLDER KEY SLOTS, or fresh plan \
+            _ => Err(
+                "fresh read|mean FOLDER KEY FIRST_SLOT SLOTS, fresh write FOLDER KEY SLOTS, or fresh plan \
                       FOLDER KEY"
-                .into()),
+                    .into(),
+            ),
         }
     })
 }
@@ -101,7 +103,7 @@ async fn mean(folder: &Path, key: &str, first: i64, count: i64, begin: Instant) 
         range: store::slots(first, count)?,
         threshold: None,
     };
-    let reading = read_stored(&snapshot, series, query).await?;
+    let reading = read_stored(&snapshot, series, query, None).await?;
     let planned = begin.elapsed();
     let mut means = Vec::new();
     for block in reading {

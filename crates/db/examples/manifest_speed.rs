@@ -46,6 +46,43 @@ async fn main() {
     println!("all pieces: {:.0} rows/s", rows.len() as f64 / time.as_secs_f64());
     drop(rows);
 
+    let mut deleting = Vec::new();
+    for round in 0..5 {
+        // One of each series.
+        let keys =
+            (0..1000.min(count / 1000)).map(|i| piece(i, 1000 * i + round, Vec::new()).row.piece_key());
+        let keys: Vec<_> = keys.collect();
+        let start = Instant::now();
+        let mut write = manifest.write().await.unwrap();
+        assert_eq!(write.delete_pieces(&keys).await.unwrap(), keys.len() as u64);
+        write.commit().await.unwrap();
+        deleting.push(start.elapsed());
+    }
+    report("deleting a piece of each of 1 000 series", &mut deleting);
+
+    let rows = (0..SERIES)
+        .map(|i| key_row(1_000_000 + i, format!("/plant/mast{}/T{}/1_s", i / 100, i % 100)))
+        .collect();
+    let mut write = manifest.write().await.unwrap();
+    write.put_series(rows).await.unwrap();
+    write.commit().await.unwrap();
+    let (all, time) =
+        timed(async { manifest.read().await.unwrap().series_with_prefix("", None, u64::MAX).await.unwrap() })
+            .await;
+    println!("{} series by key, all of them: {time:?}", all.len());
+    for page in [100, 1000] {
+        let mut paging = Vec::new();
+        for mast in 0..50 {
+            let (prefix, after) = (format!("/plant/mast{}", mast % 10), format!("/plant/mast{}/", 11 * mast));
+            let start = Instant::now();
+            let mut view = manifest.read().await.unwrap();
+            let rows = view.series_with_prefix(&prefix, Some(&after), page).await.unwrap();
+            paging.push(start.elapsed());
+            assert!(rows.len() as u64 <= page);
+        }
+        report(&format!("a page of {page} series below a prefix"), &mut paging);
+    }
+
     let (mut statements, mut commits) = (Vec::new(), Vec::new());
     for round in 0..200 {
         let start = Instant::now();
@@ -116,8 +153,14 @@ fn report(what: &str, times: &mut [Duration]) {
     println!("{what}: median {:?}, worst {:?}", times[times.len() / 2], times[times.len() - 1]);
 }
 
+/// How many series are listed.
+const SERIES: i64 = 100_000;
+
 fn series(id: i64) -> Stored<SeriesRow> {
-    let key = format!("/plant/met_mast/T{id}");
+    key_row(id, format!("/plant/met_mast/T{id}"))
+}
+
+fn key_row(id: i64, key: String) -> Stored<SeriesRow> {
     Stored::seal(SeriesRow {
         id,
         key,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use sea_orm::sqlx::pool::PoolOptions;
@@ -16,9 +17,9 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::SqlManifest;
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
+use crate::{Metadata, Sources, SqlManifest};
 
 /// How long to wait for others who hold the database: longer than any transaction of ours takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +33,7 @@ const READERS: u32 = 8;
 /// Statements that a connection keeps prepared: more than there are, see `table`.
 const STATEMENTS: usize = 512;
 
-/// A database, with its tables up to date. Clones are the same one.
+/// A database. Clones are the same one.
 #[derive(Clone)]
 pub struct Database {
     shared: Arc<Shared>,
@@ -45,6 +46,8 @@ struct Shared {
     readers: DatabaseConnection,
     /// Tasks of this process queue here, in their order, and only one of them waits for other processes.
     turn: Arc<Mutex<()>>,
+    /// It lacked changes of its tables when somebody last looked.
+    behind: AtomicBool,
 }
 
 impl fmt::Debug for Database {
@@ -55,7 +58,8 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// Opens the database at `sqlite://path` or `postgres://user:password@host/name`. A SQLite file is made if there is
-    /// none, in a folder that exists; a PostgreSQL database must exist. Missing tables are made in both.
+    /// none, in a folder that exists; a PostgreSQL database must exist. Tables are made in a database without any; those of
+    /// an older Sheaf are brought up to date when something is written.
     ///
     /// # Errors
     /// The URL is wrong, the database can't be reached or opened, or it belongs to a newer Sheaf.
@@ -158,24 +162,12 @@ impl Database {
         readers: DatabaseConnection,
         mut standing: Standing,
     ) -> Result<Database, DatabaseError> {
-        let shared = Shared { name, writer, readers, turn: Arc::default() };
+        let behind = AtomicBool::new(standing == Standing::Behind);
+        let shared = Shared { name, writer, readers, turn: Arc::default(), behind };
         let database = Database { shared: Arc::new(shared) };
-        let error = |error: DbErr| DatabaseError::new(database.describe(), &error);
-        if matches!(standing, Standing::Empty | Standing::Behind) {
-            // Whoever comes second finds the work done.
-            let transaction = database.begin_write().await.map_err(error)?;
-            standing = migration::standing(&transaction).await.map_err(error)?;
-            if matches!(standing, Standing::Empty | Standing::Behind) {
-                if standing == Standing::Empty && !is_free(&transaction).await.map_err(error)? {
-                    return Err(DatabaseError::Open {
-                        database: database.describe().to_string(),
-                        problem: "it has tables of another program".to_string(),
-                    });
-                }
-                migration::up(&transaction).await.map_err(error)?;
-                transaction.commit().await.map_err(error)?;
-                standing = Standing::Current;
-            }
+        if standing == Standing::Empty {
+            let migrated = database.migrate().await;
+            standing = migrated.map_err(|error| DatabaseError::new(database.describe(), &error))?;
         }
         match standing {
             Standing::Newer(migration) => {
@@ -183,6 +175,25 @@ impl Database {
             }
             _ => Ok(database),
         }
+    }
+
+    /// Makes the changes of the tables that are missing, unless they are newer than ours. Whoever comes second finds the
+    /// work done.
+    async fn migrate(&self) -> Result<Standing, DbErr> {
+        let transaction = self.begin_exclusive().await?;
+        let standing = migration::standing(&transaction).await?;
+        if standing == Standing::Empty && !is_free(&transaction).await? {
+            return Err(DbErr::Custom("it has tables of another program".to_string()));
+        }
+        if let Standing::Newer(_) = standing {
+            return Ok(standing);
+        }
+        if standing != Standing::Current {
+            migration::up(&transaction).await?;
+            transaction.commit().await?;
+        }
+        self.shared.behind.store(false, Ordering::Relaxed);
+        Ok(Standing::Current)
     }
 
     /// Its file, or its URL without a password.
@@ -193,6 +204,16 @@ impl Database {
     /// The manifest of the store in this database.
     pub fn manifest(&self) -> SqlManifest {
         SqlManifest::new(self.clone())
+    }
+
+    /// What is known of catalogs and resources beside their samples.
+    pub fn metadata(&self) -> Metadata {
+        Metadata::new(self.clone())
+    }
+
+    /// The sources that are read in place.
+    pub fn sources(&self) -> Sources {
+        Sources::new(self.clone())
     }
 
     /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to
@@ -232,8 +253,31 @@ impl Database {
         readers.begin_with_options(options).await
     }
 
-    /// Begins a transaction that writes: the only one, over all processes, until it ends.
+    /// As [`Database::begin_read`], for tables that came later; `None` as long as they are not there.
+    pub(crate) async fn begin_read_complete(&self) -> Result<Option<DatabaseTransaction>, DbErr> {
+        let transaction = self.begin_read().await?;
+        if self.shared.behind.load(Ordering::Relaxed) {
+            if migration::standing(&transaction).await? == Standing::Behind {
+                return Ok(None);
+            }
+            self.shared.behind.store(false, Ordering::Relaxed);
+        }
+        Ok(Some(transaction))
+    }
+
+    /// Begins a transaction that writes: the only one, over all processes, until it ends. Before the first one, tables
+    /// are brought up to date.
     pub(crate) async fn begin_write(&self) -> Result<DatabaseTransaction, DbErr> {
+        if self.shared.behind.load(Ordering::Relaxed)
+            && let Standing::Newer(migration) = self.migrate().await?
+        {
+            let problem = format!("it belongs to a newer Sheaf now (its tables have `{migration}`)");
+            return Err(DbErr::Custom(problem));
+        }
+        self.begin_exclusive().await
+    }
+
+    async fn begin_exclusive(&self) -> Result<DatabaseTransaction, DbErr> {
         let writer = &self.shared.writer;
         match writer.get_database_backend() {
             DbBackend::Postgres => {
@@ -316,7 +360,8 @@ async fn open_sqlite(
         let look = readers.begin().await?;
         check_schema(&look).await?;
         let standing = migration::standing(&look).await?;
-        let is_ready = standing == Standing::Current && has_log(&look).await?;
+        // What lacks changes gets them with the first transaction that writes.
+        let is_ready = matches!(standing, Standing::Current | Standing::Behind) && has_log(&look).await?;
         look.rollback().await?;
         if is_ready {
             let writer = sqlite_pool(1).connect_lazy_with(writing.clone()).into();

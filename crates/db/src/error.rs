@@ -2,6 +2,7 @@
 
 use sea_orm::sqlx;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
+use sheaf_model::CatalogId;
 
 /// The database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,80 @@ impl DatabaseError {
     }
 }
 
+/// Metadata or a source can't be kept or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepositoryError {
+    /// What was to be kept can't be.
+    #[error("{name}: {problem}")]
+    Invalid {
+        /// The catalog, resource or source.
+        name: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// Another source is mounted there.
+    #[error("{mount}: a source of kind `{kind}` is mounted there; remove it first")]
+    Mounted {
+        /// Where.
+        mount: CatalogId,
+        /// The kind of the source that is there.
+        kind: String,
+    },
+    /// A row makes no sense.
+    #[error("{database}: row `{}` of table `{table}` is damaged: {problem}", row.escape_debug())]
+    DamagedRow {
+        /// The database.
+        database: String,
+        /// The table.
+        table: &'static str,
+        /// The key of the row.
+        row: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The database failed.
+    #[error("{database}: can't {verb} table `{table}`: {problem}")]
+    Database {
+        /// The database.
+        database: String,
+        /// What was to be done.
+        verb: &'static str,
+        /// With which table.
+        table: &'static str,
+        /// Why it could not.
+        problem: String,
+    },
+    /// Others hold it for too long.
+    #[error("the database {database} is locked by another process for too long; try again")]
+    Busy {
+        /// The database.
+        database: String,
+    },
+}
+
+impl RepositoryError {
+    /// Whether what was asked for can't be, and not the database failed.
+    pub fn is_invalid_input(&self) -> bool {
+        matches!(self, RepositoryError::Invalid { .. } | RepositoryError::Mounted { .. })
+    }
+
+    pub(crate) fn new(
+        database: &str,
+        verb: &'static str,
+        table: &'static str,
+        error: &DbErr,
+    ) -> RepositoryError {
+        let database = database.to_string();
+        match Failure::of(error) {
+            Failure::Busy => RepositoryError::Busy { database },
+            Failure::Damaged(problem) | Failure::Other(problem) => {
+                RepositoryError::Database { database, verb, table, problem }
+            }
+        }
+    }
+}
+
 /// What kind of failure an error of the driver is.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -73,6 +148,8 @@ impl Failure {
             }
             // What a value of NULL becomes where there must be one.
             DbErr::Type(problem) => Failure::Damaged(problem.clone()),
+            // Ours.
+            DbErr::Custom(problem) => Failure::Other(problem.clone()),
             error => Failure::Other(error.to_string()),
         }
     }

@@ -1,20 +1,24 @@
 //! The database: SQLite in one file, or PostgreSQL by URL.
 //!
 //! [`Database::connect`] opens it, makes it if it is missing, and brings its tables up to date. [`Database::manifest`]
-//! is the store's manifest in it. SeaORM and SQL stop at this crate: what comes out are plain structs and errors.
+//! is the store's manifest in it, [`Database::metadata`] what is known of catalogs and resources beside their samples, and
+//! [`Database::sources`] the sources that are read in place. SeaORM and SQL stop at this crate: what comes out are plain
+//! structs and errors.
 //!
 //! In the order of reading: [`Database`] and its errors, `migration` (the tables), `entity` (their rows), `table` (the
-//! SQL that moves rows), and `manifest`.
+//! SQL that moves rows), `manifest`, and `repo` (everything else).
 
 mod database;
 mod entity;
 mod error;
 mod manifest;
 mod migration;
+mod repo;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use database::Database;
-pub use error::DatabaseError;
+pub use error::{DatabaseError, RepositoryError};
 pub use manifest::SqlManifest;
+pub use repo::{CatalogMetadata, Metadata, ResourceMetadata, Source, Sources};

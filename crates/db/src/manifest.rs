@@ -13,7 +13,9 @@ use tokio::sync::OwnedMutexGuard;
 use crate::Database;
 use crate::entity::{commits, head, keys, leases, pending, pieces, segment_states, segments, series};
 use crate::error::Failure;
-use crate::table::{Existing, Sql, Table, delete, delete_in, delete_keys, insert, select, select_in};
+use crate::table::{
+    Existing, Sql, Table, behind, delete, delete_in, delete_keys, insert, select, select_in, table_name,
+};
 
 /// The manifest of the one store in a database.
 #[derive(Clone, Debug)]
@@ -103,11 +105,7 @@ impl Transaction {
         result.map_err(|error| failed(&self.name, "change", table_name::<E>(), &error))
     }
 
-    async fn put<E: Table>(
-        &mut self,
-        rows: Vec<Stored<E::Row>>,
-        existing: Existing,
-    ) -> Result<(), ManifestError> {
+    async fn put<E: Table>(&mut self, rows: Vec<E::Row>, existing: Existing) -> Result<(), ManifestError> {
         self.changing()?;
         let result = insert::<E>(&self.transaction, rows, existing).await;
         self.changed::<E, _>(result)
@@ -134,7 +132,7 @@ impl Transaction {
         &self,
         column: E::Column,
         values: Vec<Value>,
-    ) -> Result<Vec<Stored<E::Row>>, ManifestError> {
+    ) -> Result<Vec<E::Row>, ManifestError> {
         self.reading::<E, _>(select_in::<E>(&self.transaction, column, values).await)
     }
 
@@ -142,16 +140,12 @@ impl Transaction {
         &self,
         column: E::Column,
         value: Value,
-    ) -> Result<Option<Stored<E::Row>>, ManifestError> {
+    ) -> Result<Option<E::Row>, ManifestError> {
         Ok(self.find::<E>(column, vec![value]).await?.pop())
     }
 
-    async fn after<E: Table>(&self, id: i64, limit: u64) -> Result<Vec<Stored<E::Row>>, ManifestError> {
-        let sql = select::<E>(&self.transaction)
-            .text(" WHERE \"id\" > ")
-            .value(id)
-            .text(" ORDER BY \"id\" LIMIT ")
-            .value(i64::try_from(limit).unwrap_or(i64::MAX));
+    async fn after<E: Table>(&self, id: i64, limit: u64) -> Result<Vec<E::Row>, ManifestError> {
+        let sql = select::<E>(&self.transaction).text(" WHERE \"id\" > ").value(id).page("\"id\"", limit);
         self.reading::<E, _>(sql.rows::<E>(&self.transaction).await)
     }
 
@@ -160,10 +154,6 @@ impl Transaction {
         let rows = select::<head::Entity>(&self.transaction).rows::<head::Entity>(&self.transaction).await;
         Ok(self.reading::<head::Entity, _>(rows)?.pop())
     }
-}
-
-fn table_name<E: Table>() -> &'static str {
-    <E::Row as sheaf_store::manifest::Row>::TABLE
 }
 
 fn values<T: Clone + Into<Value>>(values: &[T]) -> Vec<Value> {
@@ -197,6 +187,26 @@ impl ManifestRead for Transaction {
         limit: u64,
     ) -> Result<Vec<Stored<SeriesRow>>, ManifestError> {
         self.after::<series::Entity>(after, limit).await
+    }
+
+    async fn series_with_prefix(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<Stored<SeriesRow>>, ManifestError> {
+        let sql = select::<series::Entity>(&self.transaction);
+        // One lower bound, so that the database need not find out which of two it had better begin at.
+        let sql = match after {
+            Some(after) if after >= prefix => sql.text(" WHERE \"key\" > ").value(after),
+            _ => sql.text(" WHERE \"key\" >= ").value(prefix),
+        };
+        let sql = match behind(prefix) {
+            Some(end) => sql.text(" AND \"key\" < ").value(end),
+            None => sql,
+        };
+        let rows = sql.page("\"key\"", limit).rows::<series::Entity>(&self.transaction).await;
+        self.reading::<series::Entity, _>(rows)
     }
 
     async fn pieces(&mut self, series: &[i64]) -> Result<Vec<Stored<PieceRow>>, ManifestError> {
@@ -273,6 +283,10 @@ impl ManifestWrite for Transaction {
 
     async fn put_series(&mut self, rows: Vec<Stored<SeriesRow>>) -> Result<(), ManifestError> {
         self.put::<series::Entity>(rows, Existing::Replace).await
+    }
+
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError> {
+        self.remove::<series::Entity>(series::Column::Id, values(ids)).await.map(drop)
     }
 
     async fn insert_pieces(&mut self, rows: Vec<Stored<PieceRow>>) -> Result<(), ManifestError> {

@@ -1,7 +1,12 @@
 //! The tables, as the list of changes that led to them. A change that has been released is never edited: another one
 //! follows it. There is no way down: an older Sheaf refuses a newer database.
+//!
+//! A database that lacks changes gets them with the first transaction that writes: who only reads need not have the right
+//! to make them, nor wait for others. So whoever reads a table that came later must ask first whether it is there, with
+//! `Database::begin_read_complete`. A change that readers can't do without must be made in `Database::with`.
 
 mod m0001_manifest;
+mod m0002_metadata;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
@@ -15,7 +20,7 @@ const TABLE: &str = "sheaf_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_manifest::Migration)]
+        vec![Box::new(m0001_manifest::Migration), Box::new(m0002_metadata::Migration)]
     }
 
     fn migration_table_name() -> DynIden {

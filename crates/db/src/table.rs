@@ -12,7 +12,6 @@ use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, Iden, Iterable, PrimaryKeyToColumn,
     QueryResult, Statement, StreamTrait, TryGetable, Value,
 };
-use sheaf_store::manifest::{Row, Stored};
 
 /// Rows of an insert at most, a power of two. `examples/manifest_speed.rs` measures what another number does.
 /// The widest table has 16 columns, and SQLite allows 32 766 parameters, PostgreSQL 65 535.
@@ -21,16 +20,21 @@ const INSERT_ROWS: usize = 256;
 /// Values of a list at most, a power of four.
 const LIST_VALUES: usize = 1024;
 
-/// A table of the store.
+/// A table.
 pub(crate) trait Table: EntityTrait {
-    /// Its rows, for the store.
-    type Row: Row + Send;
+    /// Its rows, as the rest of the crate has them.
+    type Row: Send;
 
     /// Appends the row's values, in the order of the columns.
-    fn push_values(row: Stored<Self::Row>, values: &mut Vec<Value>);
+    fn push_values(row: Self::Row, values: &mut Vec<Value>);
 
     /// The row with these columns.
-    fn read(columns: &mut Columns<'_>) -> Result<Stored<Self::Row>, DbErr>;
+    fn read(columns: &mut Columns<'_>) -> Result<Self::Row, DbErr>;
+}
+
+/// The name of a table.
+pub(crate) fn table_name<E: Table>() -> &'static str {
+    E::default().table_name()
 }
 
 /// The columns of a row in an answer, one after the other.
@@ -82,6 +86,12 @@ impl Sql {
         self
     }
 
+    /// The order of a page, and how many rows it has at most.
+    pub(crate) fn page(self, order: &str, limit: u64) -> Sql {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.text(" ORDER BY ").text(order).text(" LIMIT ").value(limit)
+    }
+
     /// Some values, each in parentheses of `width`: `(?, ?), (?, ?)`.
     fn tuples(mut self, values: Vec<Value>, width: usize) -> Sql {
         for (at, value) in values.into_iter().enumerate() {
@@ -129,7 +139,7 @@ impl Sql {
     pub(crate) async fn rows<E: Table>(
         self,
         transaction: &DatabaseTransaction,
-    ) -> Result<Vec<Stored<E::Row>>, DbErr> {
+    ) -> Result<Vec<E::Row>, DbErr> {
         let mut rows = Vec::new();
         self.rows_into::<E>(transaction, &mut rows).await?;
         Ok(rows)
@@ -138,7 +148,7 @@ impl Sql {
     async fn rows_into<E: Table>(
         self,
         transaction: &DatabaseTransaction,
-        rows: &mut Vec<Stored<E::Row>>,
+        rows: &mut Vec<E::Row>,
     ) -> Result<(), DbErr> {
         self.query(transaction, |columns| {
             rows.push(E::read(columns)?);
@@ -173,10 +183,24 @@ pub(crate) async fn select_in<E: Table>(
     transaction: &DatabaseTransaction,
     column: E::Column,
     values: Vec<Value>,
-) -> Result<Vec<Stored<E::Row>>, DbErr> {
+) -> Result<Vec<E::Row>, DbErr> {
     let mut rows = Vec::new();
     for list in lists(values) {
         let sql = select::<E>(transaction).text(&format!(" WHERE {} IN ", quoted(&column))).list(list);
+        sql.rows_into::<E>(transaction, &mut rows).await?;
+    }
+    Ok(rows)
+}
+
+/// The rows with these keys, whose parts follow each other in `keys`. No key must come twice.
+pub(crate) async fn select_keys<E: Table>(
+    transaction: &DatabaseTransaction,
+    keys: Vec<Value>,
+) -> Result<Vec<E::Row>, DbErr> {
+    let mut rows = Vec::new();
+    let (condition, width) = has_key::<E>();
+    for chunk in in_chunks(keys, width, INSERT_ROWS) {
+        let sql = select::<E>(transaction).text(&condition).tuples(chunk, width).text(KEYS_END);
         sql.rows_into::<E>(transaction, &mut rows).await?;
     }
     Ok(rows)
@@ -201,15 +225,38 @@ pub(crate) async fn delete_keys<E: Table>(
     transaction: &DatabaseTransaction,
     keys: Vec<Value>,
 ) -> Result<u64, DbErr> {
-    let names = primary_key::<E>();
-    let width = names.len();
-    let condition = format!(" WHERE ({}) IN (VALUES ", names.join(", "));
+    let (condition, width) = has_key::<E>();
     let mut deleted = 0;
     for chunk in in_chunks(keys, width, INSERT_ROWS) {
-        let sql = delete::<E>(transaction).text(&condition).tuples(chunk, width).text(")");
+        let sql = delete::<E>(transaction).text(&condition).tuples(chunk, width).text(KEYS_END);
         deleted += sql.execute(transaction).await?;
     }
     Ok(deleted)
+}
+
+/// The beginning of a condition on whole keys, and how many parts a key has. Of several `VALUES` alone SQLite makes a
+/// compound query, for which it does not use an index: it would look at every row of the table.
+fn has_key<E: EntityTrait>() -> (String, usize) {
+    let names = primary_key::<E>();
+    (format!(" WHERE ({}) IN (SELECT * FROM (VALUES ", names.join(", ")), names.len())
+}
+
+/// The end of that condition.
+const KEYS_END: &str = ") AS wanted)";
+
+/// The first text behind all that begin with `prefix`, in the order of bytes, which is that of characters, too; `None`
+/// where there is none. Between the two a database finds the texts with the prefix in its index, whatever characters are
+/// in it.
+pub(crate) fn behind(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_string();
+    while let Some(last) = end.pop() {
+        // The characters follow each other but for a gap, that of the surrogates, and have an end.
+        if let Some(next) = (last..=char::MAX).nth(1) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
 }
 
 /// What to do with a row whose key is there already.
@@ -224,7 +271,7 @@ pub(crate) enum Existing {
 /// Adds rows. With [`Existing::Replace`] no key must come twice.
 pub(crate) async fn insert<E: Table>(
     transaction: &DatabaseTransaction,
-    rows: impl IntoIterator<Item = Stored<E::Row>>,
+    rows: impl IntoIterator<Item = E::Row>,
     existing: Existing,
 ) -> Result<(), DbErr> {
     let width = E::Column::iter().count();
@@ -331,6 +378,18 @@ mod tests {
         assert_eq!(sizes(3, cut), [3]);
         assert_eq!(sizes(9, cut), [6, 3]);
         assert_eq!(sizes(33, cut), [12, 12, 6, 3]);
+    }
+
+    #[test]
+    fn nothing_lies_between_a_prefix_and_what_is_behind_it() {
+        assert_eq!(behind("/plant/").as_deref(), Some("/plant0"));
+        assert_eq!(behind("/a%_").as_deref(), Some("/a%`"));
+        assert_eq!(behind("é").as_deref(), Some("ê"));
+        assert_eq!(behind("\u{7f}").as_deref(), Some("\u{80}"));
+        assert_eq!(behind("\u{d7ff}").as_deref(), Some("\u{e000}"));
+        assert_eq!(behind("a\u{10ffff}\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(behind("\u{10ffff}"), None);
+        assert_eq!(behind(""), None);
     }
 
     #[test]

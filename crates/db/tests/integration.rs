@@ -7,6 +7,7 @@ mod integration {
     mod damage;
     mod flips;
     mod laws;
+    mod metadata;
     mod old_stores;
     mod opening;
     mod rows;

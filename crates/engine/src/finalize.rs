@@ -1,6 +1,6 @@
 //! Which statistic a kind is: the one place where a name in a path becomes arithmetic.
 
-use sheaf_kernels::Statistic;
+use sheaf_kernels::{Family, Statistic};
 use sheaf_model::Kind;
 
 /// The statistic behind a kind; `None` for those that aggregate nothing.
@@ -21,6 +21,16 @@ pub fn statistic(kind: Kind) -> Option<Statistic> {
         Kind::Median => Statistic::Median,
         _ => return None,
     })
+}
+
+/// The family of states that answers a statistic: the one choice for all reads. A mean needs sums alone, but where states
+/// are kept, those of the same samples are to answer a maximum later. Either way the mean has the same bits: that is a law
+/// of the kernels.
+pub(crate) fn family(statistic: Statistic, is_kept: impl Fn(Family) -> bool) -> Family {
+    match statistic.lightest_family() {
+        Family::Sums if is_kept(Family::Moments) => Family::Moments,
+        lightest => lightest,
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use sheaf_kernels::{
 };
 use sheaf_model::legality::{Illegal, check_base, check_range};
 use sheaf_model::{RepresentationId, Samples, Threshold, Tick, TimeRange, Values};
+use sheaf_sources::SourceError;
 use sheaf_store::StoreError;
 
 use crate::statistic;
@@ -108,6 +109,9 @@ pub enum ReadError {
     /// The store can't give the samples.
     #[error(transparent)]
     Store(Box<StoreError>),
+    /// A source can't give the samples.
+    #[error(transparent)]
+    Source(Box<SourceError>),
     /// A series without slots.
     #[error("series `{key}` is irregular, so it has no samples at a period: read its rows")]
     Irregular {

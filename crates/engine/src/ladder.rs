@@ -10,18 +10,18 @@ use sheaf_model::{SamplePeriod, Tick};
 /// Slots of a job at most: what a thread reads and folds at a time. A few pages of a segment, 2 MiB of doubles.
 pub(crate) const JOB_SLOTS: u64 = 1 << 18;
 
-/// The fewest samples of a bucket at the fold period. A state has at most 56 bytes and then stands for 16 KiB; smaller
-/// buckets would also take longer to fold.
-const FEWEST_SAMPLES: i64 = 2000;
+/// The fewest samples of a bucket at the fold period: ten minutes of seconds. A state has at most 56 bytes and then stands
+/// for 4800; smaller buckets would also take longer to fold.
+const FEWEST_SAMPLES: i64 = 600;
 
 /// The periods that samples fold at, where one of them fits. Coarser kinds of the same family are made of the same
-/// states: 10 minutes, hours and weeks of 100 Hz all of half minutes.
-const RUNGS: [i64; 11] = [
+/// states: 10 minutes, hours and weeks of 100 Hz all of half minutes, those of 1 Hz all of ten minutes. Ten seconds are
+/// left out, as 100 Hz would fold there, into three times the states.
+const RUNGS: [i64; 10] = [
     Tick::PER_SECOND / 1000,
     Tick::PER_SECOND / 100,
     Tick::PER_SECOND / 10,
     Tick::PER_SECOND,
-    10 * Tick::PER_SECOND,
     30 * Tick::PER_SECOND,
     60 * Tick::PER_SECOND,
     600 * Tick::PER_SECOND,
@@ -29,6 +29,13 @@ const RUNGS: [i64; 11] = [
     6 * 3600 * Tick::PER_SECOND,
     86_400 * Tick::PER_SECOND,
 ];
+
+/// The period that samples at `base` are folded at before they become those of `wanted`, which is a multiple of it; states
+/// are kept at this period.
+pub fn fold_period(base: SamplePeriod, wanted: SamplePeriod) -> SamplePeriod {
+    let fold_ticks = Ladder::new(base, wanted).per_fold as i64 * base.ticks();
+    SamplePeriod::from_ticks(fold_ticks).unwrap_or(wanted)
+}
 
 /// How samples become wanted buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +70,11 @@ impl Ladder {
         if self.per_fold > JOB_SLOTS { JOB_SLOTS } else { JOB_SLOTS / self.per_fold * self.per_fold }
     }
 
+    /// Whether a single bucket at the fold period takes several jobs. It then is the wanted one.
+    pub(crate) fn has_large_folds(self) -> bool {
+        self.per_fold > JOB_SLOTS
+    }
+
     /// Wanted buckets in a job; 0 where one of them takes several.
     pub(crate) fn buckets_per_job(self) -> u64 {
         JOB_SLOTS / self.per_bucket()
@@ -85,8 +97,10 @@ mod tests {
         assert_eq!(ladder("10_ms", "10_min"), (3000, 20));
         assert_eq!(ladder("10_ms", "1_h"), (3000, 120));
         assert_eq!(ladder("10_ms", "7_d"), (3000, 20_160));
-        assert_eq!(ladder("1_s", "1_h"), (3600, 1));
-        assert_eq!(ladder("1_s", "2_h"), (3600, 2));
+        assert_eq!(ladder("1_s", "10_min"), (600, 1));
+        assert_eq!(ladder("1_s", "1_h"), (600, 6));
+        assert_eq!(ladder("1_s", "2_h"), (600, 12));
+        assert_eq!(ladder("1_s", "90_min"), (600, 9));
         assert_eq!(ladder("1_h", "1_d"), (24, 1));
     }
 

@@ -13,15 +13,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod columns;
 mod finalize;
 mod in_memory;
 mod ingest;
+mod kept;
 mod ladder;
-mod spacing;
+mod resolve;
+mod rollup_key;
 mod stored;
 
+pub use columns::{Columns, read_columns};
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
-pub use ingest::{IngestError, IngestOptions, Ingested, IngestedSeries, ingest};
-pub use spacing::{MOST_JITTER, Slots, Spacing, spacing};
-pub use stored::{Query, Reading, read_stored};
+pub use ingest::{
+    ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
+};
+pub use ladder::fold_period;
+pub use resolve::{Base, ResolveError, Resolved, catalog_of, resolve, resolve_in_place};
+pub use rollup_key::rollup_series;
+pub use stored::{Query, Reading, Usage, read_in_place, read_stored};

@@ -1,15 +1,24 @@
 //! Samples in the store, read at another period: job by job, on all cores, in bounded memory.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use sheaf_kernels::{DEFAULT_THRESHOLD, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::legality::{check_base, check_range};
-use sheaf_model::{Kind, RepresentationId, SamplePeriod, Threshold, Tick, TimeRange};
-use sheaf_store::{Layout, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_model::{
+    DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
+};
+use sheaf_sources::{DataSource, SourceError, SourceSeries};
+use sheaf_store::{Layout, Rollups, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
 
+use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
+use crate::kept::{Kept, Place, Stamp, Verdict, pays};
 use crate::ladder::{JOB_SLOTS, Ladder};
+use crate::rollup_key::RollupKey;
 use crate::statistic;
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
@@ -42,34 +51,146 @@ pub struct Query {
     pub threshold: Option<Threshold>,
 }
 
+/// Where the values of a reading came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Buckets at the fold period whose states were kept in rollups.
+    pub kept_buckets: u64,
+    /// Buckets at the fold period that were folded from samples.
+    pub folded_buckets: u64,
+    /// Slots of samples that were read.
+    pub scanned_samples: u64,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Usage) -> Usage {
+        Usage {
+            kept_buckets: self.kept_buckets + other.kept_buckets,
+            folded_buckets: self.folded_buckets + other.folded_buckets,
+            scanned_samples: self.scanned_samples + other.scanned_samples,
+        }
+    }
+}
+
+/// Where samples are read from.
+enum Origin {
+    Stored(Box<Scan>),
+    InPlace(Arc<dyn DataSource>, ResourceId),
+}
+
 /// The values of a query, block by block, in order of time. The iterator blocks while it reads; after an error it ends.
+/// Dropped before its end, it reads no further.
 ///
 /// A block has a column for each kind, all of the same length. Values are `f64`, so integers beyond 2⁵³ are rounded. What
-/// lies outside the samples is missing. The same snapshot always gives the same bits.
+/// lies outside the samples is missing. The same snapshot always gives the same bits, with and without rollups.
 pub struct Reading {
-    scan: Scan,
+    /// None where the states that are kept answer all.
+    origin: Option<Origin>,
     base: SamplePeriod,
     query: Query,
     ladder: Ladder,
     /// The statistic of each kind, and the family of states that it is made of.
     statistics: Vec<Option<(Statistic, Family)>>,
+    /// Those of the families whose states are kept.
+    kept: BTreeMap<Family, Kept>,
     gate: Option<Gate>,
     /// Begin of the first value that has not been read.
     next: i64,
+    usage: Usage,
+    /// The most values of a column in a block.
+    most_values: u64,
 }
 
-/// Begins to read a series of a snapshot.
+/// Begins to read a series of a snapshot; with the help of rollups, if there are any, and adding to them.
 ///
 /// # Errors
 /// The series is not part of the snapshot or irregular, what [`sheaf_model::legality`] forbids, or what
-/// [`Snapshot::scan`] says.
-pub async fn read_stored(snapshot: &Snapshot, series: SeriesId, query: Query) -> Result<Reading, ReadError> {
+/// [`Snapshot::scan`] says. Rollups cause none.
+pub async fn read_stored(
+    snapshot: &Snapshot,
+    series: SeriesId,
+    query: Query,
+    rollups: Option<&Arc<Rollups>>,
+) -> Result<Reading, ReadError> {
     let spec = snapshot.spec(series)?;
     let Layout::Regular { period: base, .. } = spec.layout else {
         return Err(ReadError::Irregular { key: spec.key.clone() });
     };
+    let (ladder, gate) = checked(base, spec.data_type, &query)?;
+    let is_kept = |family| rollups.is_some() && pays(family, ladder.per_fold, spec.data_type);
+    let statistics: Vec<_> = query
+        .kinds
+        .iter()
+        .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
+        .collect();
+    let mut kept = BTreeMap::new();
+    for &(_, family) in statistics.iter().flatten() {
+        if let Some(rollups) = rollups.filter(|_| is_kept(family)) {
+            kept.entry(family).or_insert_with(|| {
+                let key = RollupKey {
+                    store: snapshot.store_id(),
+                    series,
+                    base,
+                    source_revision: 0,
+                    family,
+                    fold_period_ticks: ladder.per_fold as i64 * base.ticks(),
+                };
+                let (stamp, range) = ((snapshot.commit(), snapshot.nonce()), query.range);
+                Kept::new(Place { rollups: rollups.clone(), key, stamp, range, data_type: spec.data_type })
+            });
+        }
+    }
+    let kept = open_kept(snapshot, series, kept).await?;
+    let next = query.range.begin().ticks();
+    let usage = Usage::default();
+    let most_values = u64::MAX;
+    let mut reading =
+        Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values };
+    if !reading.is_answered() {
+        // Samples that values are held from may begin before the range, and end after it.
+        let slots = slots(base, reading.query.range)?;
+        let scan = snapshot.scan(series, Some(slots)).await?;
+        reading.origin = Some(Origin::Stored(Box::new(scan)));
+    }
+    Ok(reading)
+}
+
+/// Begins to read a series of a source, without rollups.
+///
+/// # Errors
+/// What [`sheaf_model::legality`] forbids.
+pub fn read_in_place(
+    source: &Arc<dyn DataSource>,
+    series: &SourceSeries,
+    query: Query,
+) -> Result<Reading, ReadError> {
+    let (base, next) = (series.period, query.range.begin().ticks());
+    let (ladder, gate) = checked(base, series.data_type, &query)?;
+    let of_kind = |&kind: &Kind| statistic(kind).map(|statistic| (statistic, family(statistic, |_| false)));
+    Ok(Reading {
+        origin: Some(Origin::InPlace(source.clone(), series.resource.clone())),
+        base,
+        statistics: query.kinds.iter().map(of_kind).collect(),
+        query,
+        ladder,
+        kept: BTreeMap::new(),
+        gate,
+        next,
+        usage: Usage::default(),
+        most_values: u64::MAX,
+    })
+}
+
+/// Whether samples of this period and type can answer a query, and how.
+fn checked(
+    base: SamplePeriod,
+    data_type: DataType,
+    query: &Query,
+) -> Result<(Ladder, Option<Gate>), ReadError> {
     for &kind in &query.kinds {
-        check_base(RepresentationId { period: query.period, kind }, base, spec.data_type)?;
+        check_base(RepresentationId { period: query.period, kind }, base, data_type)?;
     }
     check_range(query.period, query.range)?;
     let aggregates = query.kinds.iter().any(|&kind| statistic(kind).is_some());
@@ -81,16 +202,47 @@ pub async fn read_stored(snapshot: &Snapshot, series: SeriesId, query: Query) ->
             Gate::new(ladder.per_bucket(), share)
         })
         .transpose()?;
-    let statistics = query
-        .kinds
-        .iter()
-        .map(|&kind| statistic(kind).map(|statistic| (statistic, statistic.lightest_family())));
-    let statistics = statistics.collect();
-    // Samples that values are held from may begin before the range, and end after it.
-    let slots = slots(base, query.range)?;
-    let scan = snapshot.scan(series, Some(slots)).await?;
-    let next = query.range.begin().ticks();
-    Ok(Reading { scan, base, query, ladder, statistics, gate, next })
+    Ok((ladder, gate))
+}
+
+/// Opens what is kept, and validates it against the snapshot.
+async fn open_kept(
+    snapshot: &Snapshot,
+    series: SeriesId,
+    mut kept: BTreeMap<Family, Kept>,
+) -> Result<BTreeMap<Family, Kept>, ReadError> {
+    if kept.is_empty() {
+        return Ok(kept);
+    }
+    let opened = tokio::task::spawn_blocking(move || {
+        let stamps: HashSet<Stamp> = kept.values_mut().flat_map(Kept::open).collect();
+        (kept, stamps.into_iter().collect::<Vec<_>>())
+    });
+    let (mut kept, stamps) = opened.await.map_err(|error| StoreError::Task(error.to_string()))?;
+    let mut verdicts = HashMap::new();
+    // If that can't be said, what is kept is of no use now.
+    let remembered = snapshot.remembers(&stamps).await.unwrap_or_else(|_| vec![false; stamps.len()]);
+    for (&stamp, is_remembered) in stamps.iter().zip(remembered) {
+        let verdict = match is_remembered {
+            true if stamp.0 > snapshot.commit() => Verdict::Apart,
+            true => Verdict::Past(snapshot.changed_since(series, stamp.0)?),
+            false => Verdict::Void,
+        };
+        verdicts.insert(stamp, verdict);
+    }
+    kept.values_mut().for_each(|kept| kept.judge(&verdicts));
+    Ok(kept)
+}
+
+/// What a job makes of its range.
+struct Done {
+    /// States that are merged as it was asked for.
+    merged: BTreeMap<Family, StateVec>,
+    /// States at the fold period that were not kept, from which bucket on.
+    new: Vec<(i64, BTreeMap<Family, StateVec>)>,
+    /// The samples of the range, where they are needed beside the states.
+    samples: Option<Samples>,
+    usage: Usage,
 }
 
 impl Reading {
@@ -99,17 +251,33 @@ impl Reading {
         self.query.range.count(self.query.period)
     }
 
+    /// The same in blocks of so many values at most, of all columns together, but of one for each: for those who read many
+    /// series at once.
+    #[must_use]
+    pub fn in_blocks_of(self, values: usize) -> Reading {
+        let most_values = (values / self.statistics.len().max(1)).max(1) as u64;
+        Reading { most_values, ..self }
+    }
+
+    /// Where the values that were given so far came from.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
     /// Values in a job; 0 where one takes several jobs.
     fn values_per_job(&self) -> u64 {
         if self.gate.is_some() {
-            return self.ladder.buckets_per_job();
+            return self.ladder.buckets_per_job().min(self.most_values);
         }
         // As many as there are slots under them, and no more than that of them.
         let (base, period) = (self.base.ticks(), self.query.period.ticks());
-        (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs()
+        (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
     fn block(&mut self) -> Result<Vec<Vec<f64>>, ReadError> {
+        if let Some(columns) = self.kept_buckets()? {
+            return Ok(columns);
+        }
         let (period, end) = (self.query.period.ticks(), self.query.range.end().ticks());
         match self.values_per_job() {
             0 => {
@@ -123,15 +291,19 @@ impl Reading {
                 } else {
                     JOBS_PER_THREAD
                 };
-                let jobs = next_jobs(&mut self.next, values as i64 * period, end, per_thread)?;
-                let parts: Vec<Vec<Vec<f64>>> = jobs
+                let most = usize::try_from(self.most_values / values).unwrap_or(usize::MAX);
+                let most = most.min(rayon::current_num_threads() * per_thread);
+                let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
+                self.cover(&jobs);
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = jobs
                     .into_par_iter()
                     .with_min_len(JOBS_IN_A_ROW / 2)
                     .with_max_len(JOBS_IN_A_ROW)
                     .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
                     .collect::<Result<_, _>>()?;
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
-                for part in parts {
+                for (part, done) in parts {
+                    self.keep(done)?;
                     columns.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
                 }
                 Ok(columns)
@@ -139,52 +311,107 @@ impl Reading {
         }
     }
 
-    /// The values of a job, which consists of whole buckets.
-    fn small_buckets(&self, job: TimeRange, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
-        let states = self.states(job, self.ladder.folds, buffer)?;
+    /// The next values for which all states are kept, as far as these are loaded.
+    fn kept_buckets(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
+        if !self.is_kept_alone() {
+            return Ok(None);
+        }
+        let (from, end) = (self.fold_at(self.next), self.fold_at(self.query.range.end().ticks()));
+        self.kept.values_mut().for_each(|kept| kept.cover(from, from + 1));
+        let known = self.kept.values().map(|kept| kept.known_until(from, end)).min().unwrap_or(from);
+        let folds = self.ladder.folds as i64;
+        let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
+        let buckets = ((known - from) / folds).min(most_values);
+        if buckets == 0 {
+            return Ok(None);
+        }
+        let mut merged = BTreeMap::new();
+        for (&family, kept) in &self.kept {
+            let states = if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
+                kept.merged(from..from + buckets * folds, Grid::new(folds as usize, 0)?)
+            } else {
+                // In parts, as when they are folded.
+                let per_part = Grid::new((self.ladder.per_part() / self.ladder.per_fold) as usize, 0)?;
+                let mut all = StateVec::empty(family, 0);
+                for bucket in (0..buckets).map(|bucket| from + bucket * folds) {
+                    let parts = kept.merged(bucket..bucket + folds, per_part);
+                    all.append(parts.coarsen(Grid::new(parts.len(), 0)?))?;
+                }
+                all
+            };
+            merged.insert(family, states);
+        }
+        self.next += buckets * self.query.period.ticks();
+        self.usage.kept_buckets += (buckets * folds).unsigned_abs();
         let column = |wanted: &Option<(Statistic, Family)>| match wanted {
-            Some((statistic, family)) => self.finish(&states[family], *statistic),
-            None => {
-                let samples = self.scan.samples(slots(self.base, job)?)?;
+            Some((statistic, family)) => self.finish(&merged[family], *statistic),
+            None => Ok(Vec::new()),
+        };
+        Ok(Some(self.statistics.iter().map(column).collect::<Result<_, _>>()?))
+    }
+
+    /// The values of a job, which consists of whole buckets.
+    fn small_buckets(
+        &self,
+        job: TimeRange,
+        buffer: &mut SampleBuffer,
+    ) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
+        let done = self.done(job, self.ladder.folds as usize, buffer)?;
+        let column = |wanted: &Option<(Statistic, Family)>| match (wanted, &done.samples) {
+            (Some((statistic, family)), _) => self.finish(&done.merged[family], *statistic),
+            (None, Some(samples)) => {
                 let mut values = vec![0.0; job.count(self.query.period) as usize];
                 let period = self.query.period.ticks();
-                run(&samples, 0, samples.len())?.resample(job.begin().ticks(), period, &mut values)?;
+                run(samples, 0, samples.len())?.resample(job.begin().ticks(), period, &mut values)?;
                 Ok(values)
             }
+            (None, None) => Ok(Vec::new()),
         };
-        self.statistics.iter().map(column).collect()
+        Ok((self.statistics.iter().map(column).collect::<Result<_, _>>()?, done))
     }
 
     /// The values of one bucket that is larger than a job, merged from its parts in order.
-    fn large_bucket(&self, bucket: TimeRange) -> Result<Vec<Vec<f64>>, ReadError> {
+    fn large_bucket(&mut self, bucket: TimeRange) -> Result<Vec<Vec<f64>>, ReadError> {
         let part_ticks = self.ladder.per_part() as i64 * self.base.ticks();
         let mut merged: BTreeMap<Family, StateVec> =
             self.families().map(|family| (family, StateVec::empty(family, 1))).collect();
         let mut next = bucket.begin().ticks();
         // Kinds that aggregate nothing need one sample of it, below.
         while !merged.is_empty() && next < bucket.end().ticks() {
-            let parts =
-                next_jobs(&mut next, part_ticks, bucket.end().ticks(), JOBS_PER_THREAD_OF_FEW_VALUES)?;
-            let states: Vec<BTreeMap<Family, StateVec>> = parts
+            let most = rayon::current_num_threads() * JOBS_PER_THREAD_OF_FEW_VALUES;
+            let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), most)?;
+            self.cover(&parts);
+            let parts: Vec<Done> = parts
                 .into_par_iter()
                 .with_min_len(JOBS_IN_A_ROW / 2)
                 .with_max_len(JOBS_IN_A_ROW)
-                .map_init(SampleBuffer::default, |buffer, part| self.states(part, u64::MAX, buffer))
+                .map_init(SampleBuffer::default, |buffer, part| self.done(part, usize::MAX, buffer))
                 .collect::<Result<_, ReadError>>()?;
-            for part in &states {
-                for (family, state) in part {
+            for part in parts {
+                for (family, state) in &part.merged {
                     if let Some(merged) = merged.get_mut(family) {
                         merged.merge(state)?;
                     }
                 }
+                self.keep(part)?;
             }
+        }
+        if self.ladder.has_large_folds() {
+            // Its parts are none that could be kept, but it is.
+            let fold = self.fold_at(bucket.begin().ticks());
+            self.keep(Done {
+                new: vec![(fold, merged.clone())],
+                merged: BTreeMap::new(),
+                samples: None,
+                usage: Usage { folded_buckets: 1, ..Usage::default() },
+            })?;
         }
         let column = |wanted: &Option<(Statistic, Family)>| match wanted {
             Some((statistic, family)) => self.finish(&merged[family], *statistic),
             None => {
                 // The sample that begins the bucket.
                 let begin = bucket.begin().ticks();
-                let samples = self.scan.samples(slots(self.base, ticks(begin, begin + 1)?)?)?;
+                let samples = self.samples(slots(self.base, ticks(begin, begin + 1)?)?)?;
                 let mut value = vec![0.0];
                 run(&samples, 0, samples.len())?.resample(begin, self.query.period.ticks(), &mut value)?;
                 Ok(value)
@@ -193,38 +420,211 @@ impl Reading {
         self.statistics.iter().map(column).collect()
     }
 
+    /// The states of a job, `folds_merged` of them merged at a time: those that are kept, and for the others samples are
+    /// read.
+    fn done(
+        &self,
+        job: TimeRange,
+        folds_merged: usize,
+        buffer: &mut SampleBuffer,
+    ) -> Result<Done, ReadError> {
+        let grid = Grid::new(folds_merged, 0)?;
+        let mut done =
+            Done { merged: BTreeMap::new(), new: Vec::new(), samples: None, usage: Usage::default() };
+        let folds = self.fold_at(job.begin().ticks())..self.fold_at(job.end().ticks());
+        let buckets = (folds.end - folds.start).unsigned_abs();
+        // Part of a bucket that is larger than a job.
+        let is_piece = self.ladder.has_large_folds();
+        let missing = if is_piece { Vec::new() } else { self.missing(&folds) };
+        if is_piece || missing == [folds.clone()] {
+            let is_resampled = self.statistics.contains(&None);
+            let range = if is_resampled { slots(self.base, job)? } else { job };
+            let states = if is_resampled {
+                let samples = self.samples(range)?;
+                done.usage.scanned_samples = samples.len() as u64;
+                let states = self.fold(&samples)?;
+                done.samples = Some(samples);
+                states
+            } else if self.is_empty_in(range)? {
+                self.empty(job)
+            } else {
+                done.usage.scanned_samples = range.count(self.base);
+                self.fold_range(range, buffer)?
+            };
+            if !is_piece && !states.is_empty() {
+                done.usage.folded_buckets = buckets;
+            }
+            if self.kept.is_empty() && folds_merged == 1 {
+                done.merged = states;
+                return Ok(done);
+            }
+            done.merged = states.iter().map(|(&family, states)| (family, states.coarsen(grid))).collect();
+            if !is_piece && !self.kept.is_empty() {
+                done.new.push((folds.start, states));
+            }
+            return Ok(done);
+        }
+        done.usage.kept_buckets = buckets;
+        for part in missing {
+            let fold_ticks = self.ladder.per_fold as i64 * self.base.ticks();
+            let range = ticks(part.start * fold_ticks, part.end * fold_ticks)?;
+            let states = if self.is_empty_in(range)? {
+                self.empty(range)
+            } else {
+                done.usage.scanned_samples += range.count(self.base);
+                self.fold_range(range, buffer)?
+            };
+            let buckets = (part.end - part.start).unsigned_abs();
+            done.usage.folded_buckets += buckets;
+            done.usage.kept_buckets -= buckets;
+            done.new.push((part.start, states));
+        }
+        for (&family, kept) in &self.kept {
+            let merged = if done.new.is_empty() {
+                kept.merged(folds.clone(), grid)
+            } else {
+                let mut states = kept.states(folds.clone());
+                for (first, new) in &done.new {
+                    let at = (first - folds.start) as usize;
+                    states.put(at.., new[&family].clone())?;
+                }
+                states.coarsen(grid)
+            };
+            done.merged.insert(family, merged);
+        }
+        Ok(done)
+    }
+
+    /// The buckets at the fold period for which some family has no state.
+    fn missing(&self, folds: &Range<i64>) -> Vec<Range<i64>> {
+        if !self.is_kept_alone() {
+            return vec![folds.clone()];
+        }
+        let mut missing: Vec<Range<i64>> = Vec::new();
+        let is_known = |fold| self.kept.values().all(|kept| kept.is_known(fold));
+        for fold in folds.clone().filter(|&fold| !is_known(fold)) {
+            match missing.last_mut() {
+                Some(last) if last.end == fold => last.end += 1,
+                _ => missing.push(fold..fold + 1),
+            }
+        }
+        missing
+    }
+
+    /// The states of samples that begin with a bucket at the fold period.
+    fn fold(&self, samples: &Samples) -> Result<BTreeMap<Family, StateVec>, ReadError> {
+        let per_fold = self.ladder.per_fold.min(JOB_SLOTS) as usize;
+        let mut states = BTreeMap::new();
+        for family in self.families() {
+            if let Entry::Vacant(entry) = states.entry(family) {
+                let run = run(samples, 0, samples.len())?;
+                entry.insert(StateVec::fold(family, run, Grid::new(per_fold, 0)?)?);
+            }
+        }
+        Ok(states)
+    }
+
+    /// The states of a range that begins with a bucket at the fold period. Samples are read and folded some whole buckets at a
+    /// time.
+    fn fold_range(
+        &self,
+        range: TimeRange,
+        buffer: &mut SampleBuffer,
+    ) -> Result<BTreeMap<Family, StateVec>, ReadError> {
+        let scan = match self.origin()? {
+            Origin::Stored(scan) => scan,
+            // Sources do best with long ranges.
+            Origin::InPlace(..) => return self.fold(&self.samples(range)?),
+        };
+        let per_fold = self.ladder.per_fold.min(JOB_SLOTS);
+        let part_ticks = (PART_SLOTS / per_fold).max(1) as i64 * per_fold as i64 * self.base.ticks();
+        let mut states: BTreeMap<Family, StateVec> =
+            self.families().map(|family| (family, StateVec::empty(family, 0))).collect();
+        let mut next = range.begin().ticks();
+        while !states.is_empty() && next < range.end().ticks() {
+            let end = next.saturating_add(part_ticks).min(range.end().ticks());
+            let samples = scan.samples_in(ticks(next, end)?, buffer)?;
+            for (family, part) in self.fold(samples)? {
+                if let Some(states) = states.get_mut(&family) {
+                    states.append(part)?;
+                }
+            }
+            next = end;
+        }
+        Ok(states)
+    }
+
+    /// What [`Reading::fold`] makes of a range in which all samples are missing.
+    fn empty(&self, range: TimeRange) -> BTreeMap<Family, StateVec> {
+        let buckets = range.count(self.base).div_ceil(self.ladder.per_fold.min(JOB_SLOTS)) as usize;
+        self.families().map(|family| (family, StateVec::empty(family, buckets))).collect()
+    }
+
     fn families(&self) -> impl Iterator<Item = Family> + '_ {
         self.statistics.iter().flatten().map(|(_, family)| *family)
     }
 
-    /// The states of a range that begins with a bucket, one for each `folds` buckets at the fold period. Samples are read and
-    /// folded some whole buckets at a time.
-    fn states(
-        &self,
-        range: TimeRange,
-        folds: u64,
-        buffer: &mut SampleBuffer,
-    ) -> Result<BTreeMap<Family, StateVec>, ReadError> {
-        let per_fold = self.ladder.per_fold.min(JOB_SLOTS);
-        let part_ticks = (PART_SLOTS / per_fold).max(1) as i64 * per_fold as i64 * self.base.ticks();
-        let mut fine: BTreeMap<Family, StateVec> =
-            self.families().map(|family| (family, StateVec::empty(family, 0))).collect();
-        let mut next = range.begin().ticks();
-        while !fine.is_empty() && next < range.end().ticks() {
-            let end = next.saturating_add(part_ticks).min(range.end().ticks());
-            let samples = self.scan.samples_in(ticks(next, end)?, buffer)?;
-            for (&family, states) in &mut fine {
-                let run = run(samples, 0, samples.len())?;
-                states.append(StateVec::fold(family, run, Grid::new(per_fold as usize, 0)?)?)?;
+    /// The number of the bucket at the fold period that begins here; the first one begins with tick 0.
+    fn fold_at(&self, ticks: i64) -> i64 {
+        ticks.div_euclid(self.ladder.per_fold as i64 * self.base.ticks())
+    }
+
+    /// Whether kept states answer everything that is asked for, where there are any.
+    fn is_kept_alone(&self) -> bool {
+        let is_kept = |wanted: &Option<(Statistic, Family)>| {
+            wanted.is_some_and(|(_, family)| self.kept.contains_key(&family))
+        };
+        !self.statistics.is_empty() && self.statistics.iter().all(is_kept)
+    }
+
+    /// Whether all states are kept and loaded.
+    fn is_answered(&self) -> bool {
+        let range = self.query.range;
+        let (from, end) = (self.fold_at(range.begin().ticks()), self.fold_at(range.end().ticks()));
+        self.is_kept_alone() && self.kept.values().all(|kept| kept.known_until(from, end) == end)
+    }
+
+    /// Loads what is kept of these ranges.
+    fn cover(&mut self, ranges: &[TimeRange]) {
+        if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
+            let (from, until) =
+                (self.fold_at(first.begin().ticks()), self.fold_at(last.end().ticks() - 1) + 1);
+            self.kept.values_mut().for_each(|kept| kept.cover(from, until));
+        }
+    }
+
+    /// Keeps the states that a job has folded, and counts.
+    fn keep(&mut self, done: Done) -> Result<(), ReadError> {
+        self.usage = self.usage.plus(done.usage);
+        for (first, states) in done.new {
+            for (family, states) in states {
+                if let Some(kept) = self.kept.get_mut(&family) {
+                    kept.add(first, states)?;
+                }
             }
-            next = end;
         }
-        let folds = usize::try_from(folds).unwrap_or(usize::MAX);
-        if folds > 1 {
-            let coarse = Grid::new(folds, 0)?;
-            fine.values_mut().for_each(|states| *states = states.coarsen(coarse));
+        Ok(())
+    }
+
+    fn origin(&self) -> Result<&Origin, ReadError> {
+        // There is one unless kept states answer all, and those are loaded by then.
+        let absent = || StoreError::Task("a reading without a scan asked for samples".to_owned());
+        Ok(self.origin.as_ref().ok_or_else(absent)?)
+    }
+
+    fn samples(&self, range: TimeRange) -> Result<Samples, ReadError> {
+        match self.origin()? {
+            Origin::Stored(scan) => Ok(scan.samples(range)?),
+            Origin::InPlace(source, resource) => Ok(source.read(resource, range)?),
         }
-        Ok(fine)
+    }
+
+    /// Whether it is known without reading that a range has no samples.
+    fn is_empty_in(&self, range: TimeRange) -> Result<bool, ReadError> {
+        Ok(match self.origin()? {
+            Origin::Stored(scan) => scan.is_empty_in(range),
+            Origin::InPlace(..) => false,
+        })
     }
 
     fn finish(&self, states: &StateVec, statistic: Statistic) -> Result<Vec<f64>, ReadError> {
@@ -235,16 +635,10 @@ impl Reading {
     }
 }
 
-/// The jobs of so many ticks that are done at once, from `next` on, which moves to their end; the last job ends at `end` at
-/// the latest.
-fn next_jobs(
-    next: &mut i64,
-    job_ticks: i64,
-    end: i64,
-    per_thread: usize,
-) -> Result<Vec<TimeRange>, ReadError> {
-    let most = (rayon::current_num_threads() * per_thread) as i64;
-    let jobs: Vec<TimeRange> = (0..most)
+/// The jobs of so many ticks that are done at once, no more than `most`, from `next` on, which moves to their end; the last
+/// job ends at `end` at the latest.
+fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Vec<TimeRange>, ReadError> {
+    let jobs: Vec<TimeRange> = (0..i64::try_from(most).unwrap_or(i64::MAX))
         .map(|job| next.saturating_add(job.saturating_mul(job_ticks)))
         .take_while(|&begin| begin < end)
         .map(|begin| ticks(begin, begin.saturating_add(job_ticks).min(end)))
@@ -277,6 +671,12 @@ impl Iterator for Reading {
             self.next = end;
         }
         Some(block)
+    }
+}
+
+impl From<SourceError> for ReadError {
+    fn from(error: SourceError) -> ReadError {
+        ReadError::Source(Box::new(error))
     }
 }
 

@@ -3,5 +3,7 @@
 #[cfg(test)]
 mod integration {
     mod ingest;
+    mod measure;
+    mod rollups;
     mod stored;
 }

@@ -1,5 +1,7 @@
 //! The same for callers that learn sample type and family at run time: from a file, a path, a request.
 
+use std::ops::Range;
+
 use crate::codec::Encode;
 use crate::{
     Bits, CodecError, Edges, Error, Family, Gate, Grid, Moments, Polar, Quantiles, SampleRun, State,
@@ -157,10 +159,63 @@ impl StateVec {
         }
     }
 
-    /// Puts the states of later buckets behind these.
+    /// As [`coarsen()`].
+    pub fn coarsen(&self, grid: Grid) -> StateVec {
+        match self {
+            StateVec::Sums(states) => StateVec::Sums(coarsen(states, grid)),
+            StateVec::Moments(states) => StateVec::Moments(coarsen(states, grid)),
+            StateVec::Polar(states) => StateVec::Polar(coarsen(states, grid)),
+            StateVec::Bits(states) => StateVec::Bits(coarsen(states, grid)),
+            StateVec::Edges(states) => StateVec::Edges(coarsen(states, grid)),
+            StateVec::Quantiles(states) => StateVec::Quantiles(coarsen(states, grid)),
+        }
+    }
+
+    /// As [`coarsen()`], of the states in `range` alone.
+    ///
+    /// # Panics
+    /// Where the range is not within the states, like a slice.
+    pub fn coarsen_range(&self, range: Range<usize>, grid: Grid) -> StateVec {
+        match self {
+            StateVec::Sums(states) => StateVec::Sums(coarsen(&states[range], grid)),
+            StateVec::Moments(states) => StateVec::Moments(coarsen(&states[range], grid)),
+            StateVec::Polar(states) => StateVec::Polar(coarsen(&states[range], grid)),
+            StateVec::Bits(states) => StateVec::Bits(coarsen(&states[range], grid)),
+            StateVec::Edges(states) => StateVec::Edges(coarsen(&states[range], grid)),
+            StateVec::Quantiles(states) => StateVec::Quantiles(coarsen(&states[range], grid)),
+        }
+    }
+
+    /// Whether a state holds any valid sample.
+    ///
+    /// # Panics
+    /// Where there is no state of this number, like a slice.
+    pub fn is_filled(&self, index: usize) -> bool {
+        with_states!(self, states => states[index].valid() > 0)
+    }
+
+    /// The states of these numbers, in this order.
+    ///
+    /// # Panics
+    /// Where there is no state of a number, like a slice.
+    pub fn select(&self, indices: impl IntoIterator<Item = usize>) -> StateVec {
+        fn select<S: State>(states: &[S], indices: impl IntoIterator<Item = usize>) -> Vec<S> {
+            indices.into_iter().map(|index| states[index].clone()).collect()
+        }
+        match self {
+            StateVec::Sums(states) => StateVec::Sums(select(states, indices)),
+            StateVec::Moments(states) => StateVec::Moments(select(states, indices)),
+            StateVec::Polar(states) => StateVec::Polar(select(states, indices)),
+            StateVec::Bits(states) => StateVec::Bits(select(states, indices)),
+            StateVec::Edges(states) => StateVec::Edges(select(states, indices)),
+            StateVec::Quantiles(states) => StateVec::Quantiles(select(states, indices)),
+        }
+    }
+
+    /// Adds states behind the last one.
     ///
     /// # Errors
-    /// Another family; nothing is put there then.
+    /// Another family; nothing is added then.
     pub fn append(&mut self, later: StateVec) -> Result<(), Error> {
         match (self, later) {
             (StateVec::Sums(states), StateVec::Sums(later)) => states.extend(later),
@@ -176,16 +231,34 @@ impl StateVec {
         Ok(())
     }
 
-    /// As [`coarsen()`].
-    pub fn coarsen(&self, grid: Grid) -> StateVec {
-        match self {
-            StateVec::Sums(states) => StateVec::Sums(coarsen(states, grid)),
-            StateVec::Moments(states) => StateVec::Moments(coarsen(states, grid)),
-            StateVec::Polar(states) => StateVec::Polar(coarsen(states, grid)),
-            StateVec::Bits(states) => StateVec::Bits(coarsen(states, grid)),
-            StateVec::Edges(states) => StateVec::Edges(coarsen(states, grid)),
-            StateVec::Quantiles(states) => StateVec::Quantiles(coarsen(states, grid)),
+    /// Puts states in the place of those of these numbers: one after the other, as long as there are both.
+    ///
+    /// # Errors
+    /// Another family; nothing is replaced then.
+    ///
+    /// # Panics
+    /// Where there is no state of a number, like a slice.
+    pub fn put(&mut self, indices: impl IntoIterator<Item = usize>, new: StateVec) -> Result<(), Error> {
+        fn put<S: State>(states: &mut [S], indices: impl IntoIterator<Item = usize>, new: Vec<S>) {
+            indices.into_iter().zip(new).for_each(|(index, state)| states[index] = state);
         }
+        match (self, new) {
+            (StateVec::Sums(states), StateVec::Sums(new)) => put(states, indices, new),
+            (StateVec::Moments(states), StateVec::Moments(new)) => put(states, indices, new),
+            (StateVec::Polar(states), StateVec::Polar(new)) => put(states, indices, new),
+            (StateVec::Bits(states), StateVec::Bits(new)) => put(states, indices, new),
+            (StateVec::Edges(states), StateVec::Edges(new)) => put(states, indices, new),
+            (StateVec::Quantiles(states), StateVec::Quantiles(new)) => put(states, indices, new),
+            (states, new) => {
+                return Err(Error::FamiliesDiffer { left: states.family(), right: new.family() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the first states, at most `count`.
+    pub fn remove_first(&mut self, count: usize) {
+        with_states!(self, states => drop(states.drain(..count.min(states.len()))));
     }
 
     /// As [`finish()`].
@@ -217,5 +290,35 @@ impl StateVec {
             Family::Edges => StateVec::Edges(states(bytes)?),
             Family::Quantiles => StateVec::Quantiles(states(bytes)?),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(states: &StateVec) -> Vec<f64> {
+        states.finish(Statistic::Count, Gate::new(1, 0.0).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn states_are_picked_replaced_and_strung_together() {
+        let samples = [1.0, f64::NAN, f64::NAN, f64::NAN, 5.0, 6.0];
+        for family in [Family::Sums, Family::Moments, Family::Polar, Family::Edges, Family::Quantiles] {
+            let grid = Grid::new(2, 0).unwrap();
+            let mut states = StateVec::fold(family, SampleRun::new(&samples).into(), grid).unwrap();
+            assert_eq!([0, 1, 2].map(|index| states.is_filled(index)), [true, false, true]);
+            assert_eq!(counts(&states.select([2, 0])), [2.0, 1.0]);
+            assert_eq!(counts(&states.coarsen_range(1..3, grid)), [2.0]);
+            states.append(states.select([2])).unwrap();
+            states.put([1, 0], states.select([3, 1])).unwrap();
+            assert_eq!(counts(&states), [0.0, 2.0, 2.0, 2.0]);
+            states.remove_first(1);
+            assert_eq!(counts(&states), [2.0, 2.0, 2.0]);
+            states.remove_first(9);
+            assert!(states.is_empty());
+            assert!(states.append(StateVec::empty(Family::Bits, 1)).is_err());
+            assert!(states.put([], StateVec::empty(Family::Bits, 1)).is_err());
+        }
     }
 }

@@ -284,6 +284,41 @@ pub fn check_coarsen<'a>(
     Ok(())
 }
 
+/// *One answer.* Every family that knows `statistic` answers with the same bits, also after `factor` buckets are merged:
+/// so the states that were kept answer as those that are folded anew, of whichever family either are.
+///
+/// # Errors
+/// The first difference; a `factor` of 0.
+pub fn check_one_answer<'a>(
+    statistic: Statistic,
+    run: impl Into<AnyRun<'a>>,
+    grid: Grid,
+    factor: usize,
+) -> Result<(), Violation> {
+    let (law, run) = ("one answer", run.into());
+    let mut expected: Option<Vec<f64>> = None;
+    for family in families_for(statistic, run) {
+        let fine = StateVec::fold(family, run, grid)?;
+        let mut found = fine.finish(statistic, open()?)?;
+        found.extend(fine.coarsen(Grid::new(factor, 0)?).finish(statistic, open()?)?);
+        let expected = expected.get_or_insert_with(|| found.clone());
+        for (bucket, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
+            if !same(expected, found) {
+                return Err(Violation::Number {
+                    law,
+                    family,
+                    statistic,
+                    bucket,
+                    expected,
+                    found,
+                    allowed: 0.0,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// *Sequential.* Every family that knows `statistic` answers as [`sequential`] does.
 ///
 /// # Errors

@@ -4,6 +4,9 @@ use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::text::Quoted;
+use crate::{PeriodError, SamplePeriod};
+
 /// A JSON object; keys keep their spelling and their order. Some have a meaning, those with a method here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -80,6 +83,36 @@ impl Properties {
         self.0.get("nexus")?.get("pipeline-position")?.as_u64()
     }
 
+    /// `sheaf.withoutRollups` of a resource: the periods of its representations that must not be kept in rollups, each
+    /// once. A property of ours.
+    ///
+    /// # Errors
+    /// It is something else than an array of periods.
+    pub fn without_rollups(&self) -> Result<Vec<SamplePeriod>, PropertyError> {
+        let shape = |found: &Value| PropertyError::Shape { found: found.to_string() };
+        let ours = match self.0.get("sheaf") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Object(ours)) => ours,
+            Some(other) => return Err(PropertyError::NoObject { found: other.to_string() }),
+        };
+        let periods = match ours.get("withoutRollups") {
+            None | Some(Value::Null) => return Ok(Vec::new()),
+            Some(Value::Array(periods)) => periods,
+            Some(other) => return Err(shape(other)),
+        };
+        let periods: IndexSet<SamplePeriod> = periods
+            .iter()
+            .map(|period| Ok(period.as_str().ok_or_else(|| shape(period))?.parse()?))
+            .collect::<Result<_, PropertyError>>()?;
+        Ok(periods.into_iter().collect())
+    }
+
+    /// Changes what `patch` names, as a JSON merge patch (RFC 7396) does: null removes a key, an object changes the keys
+    /// in it, anything else replaces what is there. Not to be confused with [`Properties::merge`].
+    pub fn patch(&mut self, patch: Properties) {
+        patch_object(&mut self.0, patch.0);
+    }
+
     /// These properties under those of `over`: objects merge key by key, arrays are put one behind the other, a null
     /// gives way to the other side, and in any other clash `over` wins.
     pub fn merge(mut self, over: Properties) -> Properties {
@@ -92,6 +125,55 @@ impl From<Map<String, Value>> for Properties {
     fn from(map: Map<String, Value>) -> Properties {
         Properties(map)
     }
+}
+
+fn patch_object(object: &mut Map<String, Value>, patch: Map<String, Value>) {
+    for (key, value) in patch {
+        match value {
+            Value::Null => {
+                object.shift_remove(&key);
+            }
+            Value::Object(patch) => {
+                let inner = object.entry(key).or_insert(Value::Null);
+                if !inner.is_object() {
+                    *inner = Value::Object(Map::new());
+                }
+                if let Value::Object(inner) = inner {
+                    patch_object(inner, patch);
+                }
+            }
+            value => {
+                object.insert(key, value);
+            }
+        }
+    }
+}
+
+/// A property of ours that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PropertyError {
+    /// `sheaf` is no object.
+    #[error(
+        "the property `sheaf` must be an object, like `{{\"withoutRollups\": [\"1_s\"]}}`, not {}",
+        Quoted(found)
+    )]
+    NoObject {
+        /// What it is, as JSON.
+        found: String,
+    },
+    /// No list of texts.
+    #[error(
+        "the property `sheaf.withoutRollups` must be an array of periods, like `[\"1_s\"]`; {} is none",
+        Quoted(found)
+    )]
+    Shape {
+        /// What is there instead, as JSON.
+        found: String,
+    },
+    /// A text that is no period.
+    #[error("the property `sheaf.withoutRollups`: {0}")]
+    Period(#[from] PeriodError),
 }
 
 fn merge_objects(under: &mut Map<String, Value>, over: Map<String, Value>) {
@@ -146,6 +228,82 @@ mod tests {
         let merged =
             properties(json!({"a": [1], "b": {"x": 1}})).merge(properties(json!({"a": 2, "b": [3]})));
         assert_eq!(merged, properties(json!({"a": 2, "b": [3]})));
+    }
+
+    /// RFC 7396, section 3 and appendix A, as far as target and patch are objects.
+    #[test]
+    fn patches_follow_the_rfc() {
+        let cases = [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (json!({"a": "foo"}), json!({"a": {"b": 1, "n": null}}), json!({"a": {"b": 1}})),
+            (
+                json!({
+                    "title": "Goodbye!", "author": {"givenName": "John", "familyName": "Doe"},
+                    "tags": ["example", "sample"], "content": "This will be unchanged"
+                }),
+                json!({
+                    "title": "Hello!", "phoneNumber": "+01-123-456-7890", "author": {"familyName": null},
+                    "tags": ["example"]
+                }),
+                json!({
+                    "title": "Hello!", "author": {"givenName": "John"}, "tags": ["example"],
+                    "content": "This will be unchanged", "phoneNumber": "+01-123-456-7890"
+                }),
+            ),
+        ];
+        for (target, patch, expected) in cases {
+            let mut patched = properties(target.clone());
+            patched.patch(properties(patch.clone()));
+            // The order of the keys is kept, too.
+            assert_eq!(
+                serde_json::to_string(&patched).unwrap(),
+                expected.to_string(),
+                "{target} and {patch}"
+            );
+            let once = patched.clone();
+            patched.patch(properties(patch));
+            assert_eq!(patched, once, "a patch may come twice");
+        }
+    }
+
+    #[test]
+    fn representations_without_rollups() {
+        let periods = |value: Value| properties(value).without_rollups();
+        let expected: Vec<SamplePeriod> = vec!["1_s".parse().unwrap(), "1_min".parse().unwrap()];
+        assert_eq!(periods(json!({"sheaf": {"withoutRollups": ["1_s", "60_s", "1_min"]}})), Ok(expected));
+        for none in [
+            json!({}),
+            json!({"sheaf": {}}),
+            json!({"sheaf": null}),
+            json!({"sheaf": {"withoutRollups": []}}),
+        ] {
+            assert_eq!(periods(none), Ok(Vec::new()));
+        }
+        let message = |value: Value| periods(value).unwrap_err().to_string();
+        assert_eq!(
+            message(json!({"sheaf": ["1_s"]})),
+            "the property `sheaf` must be an object, like `{\"withoutRollups\": [\"1_s\"]}`, not `[\"1_s\"]`"
+        );
+        assert_eq!(
+            message(json!({"sheaf": {"withoutRollups": "1_s"}})),
+            "the property `sheaf.withoutRollups` must be an array of periods, like `[\"1_s\"]`; `\"1_s\"` is none"
+        );
+        assert!(message(json!({"sheaf": {"withoutRollups": [1]}})).ends_with("; `1` is none"));
+        let text = message(json!({"sheaf": {"withoutRollups": ["1_s", "1_sec"]}}));
+        assert!(
+            text.starts_with("the property `sheaf.withoutRollups`: unknown unit `sec`, did you mean `s`?")
+        );
+        let period = message(json!({"sheaf": {"withoutRollups": ["0_s"]}}));
+        assert!(period.contains("0_s"), "{period}");
     }
 
     /// Reference 1.6, "keys with meaning".

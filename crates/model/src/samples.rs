@@ -29,6 +29,15 @@ macro_rules! values {
             pub fn get(&self, index: usize) -> Option<f64> {
                 match self { $(Values::$variant(values) => values.get(index).map(|&value| value as f64)),* }
             }
+
+            /// The values with these indices, in this order; those beyond the end are left out.
+            pub fn pick(&self, indices: &[usize]) -> Values {
+                match self {
+                    $(Values::$variant(values) => {
+                        Values::$variant(indices.iter().filter_map(|&index| values.get(index).copied()).collect())
+                    })*
+                }
+            }
         }
 
         $(

@@ -3,14 +3,22 @@
 use std::error::Error;
 use std::process::ExitCode;
 
+pub(crate) mod catalogs;
 pub(crate) mod check;
 pub(crate) mod compact;
 pub(crate) mod data;
+pub(crate) mod delete;
 pub(crate) mod demo;
+pub(crate) mod export;
 pub(crate) mod ingest;
 pub(crate) mod kinds;
+pub(crate) mod output;
 pub(crate) mod path;
+pub(crate) mod read;
+pub(crate) mod rollups;
+pub(crate) mod source;
 pub(crate) mod store;
+pub(crate) mod table_args;
 
 /// How a command ends: an exit code, or an error for the last line.
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;

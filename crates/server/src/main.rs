@@ -23,25 +23,37 @@ struct Sheaf {
 
 #[derive(Subcommand)]
 enum Command {
+    Catalogs(cli::catalogs::Args),
     Check(cli::check::Args),
     Compact(cli::compact::Args),
+    Delete(cli::delete::Args),
     Demo(cli::demo::Args),
-    Ingest(cli::ingest::Args),
+    Export(cli::export::Args),
+    Ingest(Box<cli::ingest::Args>),
     Kinds(cli::kinds::Args),
     Path(cli::path::Args),
+    Read(cli::read::Args),
+    Rollups(cli::rollups::Args),
+    Source(cli::source::Args),
     Store(cli::store::Args),
 }
 
 fn main() -> ExitCode {
     let sheaf = Sheaf::parse();
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(io::stdout());
     let result = match sheaf.command {
+        Command::Catalogs(args) => cli::catalogs::run(&args, &mut out),
         Command::Check(args) => cli::check::run(&args, &mut out),
         Command::Compact(args) => cli::compact::run(&args, &mut out),
+        Command::Delete(args) => cli::delete::run(&args, &mut out),
         Command::Demo(args) => cli::demo::run(&args, &mut out),
+        Command::Export(args) => cli::export::run(&args, &mut out),
         Command::Ingest(args) => cli::ingest::run(&args, &mut out),
         Command::Kinds(args) => cli::kinds::run(&args, &mut out),
         Command::Path(args) => cli::path::run(&args, &mut out),
+        Command::Read(args) => cli::read::run(&args, &mut out),
+        Command::Rollups(args) => cli::rollups::run(&args, &mut out),
+        Command::Source(args) => cli::source::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {

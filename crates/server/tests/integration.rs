@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "integration/reading.rs"]
+mod reading;
+
 use std::process::{Command, Output};
 
 fn sheaf(args: &[&str]) -> Output {
@@ -51,25 +54,21 @@ fn wrong_usage_is_2_and_help_has_an_example() {
     assert_eq!(sheaf(&[]).status.code(), Some(2));
     assert_eq!(sheaf(&["path"]).status.code(), Some(2));
     assert_eq!(sheaf(&["pth"]).status.code(), Some(2));
-    for command in [&["--help"][..], &["path", "--help"], &["kinds", "--help"], &["demo", "--help"]] {
+    for command in [
+        &["--help"][..],
+        &["path", "--help"],
+        &["kinds", "--help"],
+        &["demo", "--help"],
+        &["read", "--help"],
+        &["catalogs", "--help"],
+        &["delete", "--help"],
+        &["export", "--help"],
+        &["ingest", "--help"],
+    ] {
         let output = sheaf(command);
         assert_eq!(output.status.code(), Some(0));
         assert!(text(&output.stdout).contains("Example"), "{command:?}");
     }
-}
-
-#[test]
-fn the_demo_aggregates_and_shows_a_gap() {
-    let output = sheaf(&["demo", "--json"]);
-    assert_eq!(output.status.code(), Some(0));
-    let rows: Vec<serde_json::Value> =
-        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let counts: Vec<_> = rows.iter().map(|row| row["count"].as_f64().unwrap()).collect();
-    assert_eq!(counts, [60_000.0, 60_000.0, 60_000.0, 54_000.0, 60_000.0, 60_000.0]);
-    assert!(rows[3]["mean"].is_null() && rows[3]["begin"] == "2020-01-01T00:30:00Z");
-    // The mean of 12 + 3·sin over the first sixth of its period: 12 + 3·(1 - cos 60°)/(π/3).
-    assert!((rows[0]["mean"].as_f64().unwrap() - (12.0 + 4.5 / std::f64::consts::PI)).abs() < 1e-3);
-    assert!(text(&sheaf(&["demo"]).stdout).contains("sheaf kinds"));
 }
 
 #[test]
@@ -197,5 +196,115 @@ mod store {
             "mysql://x",
         ]);
         assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+mod ingest {
+    //! Tables from the command line.
+
+    use std::io::Write;
+    use std::path::Path;
+    use std::process::{Command, Output, Stdio};
+
+    use super::{sheaf, text};
+
+    fn take(folder: &Path, more: &[&str]) -> Output {
+        let place = folder.join("data");
+        sheaf(
+            &[&["ingest", "--data-dir", place.to_str().unwrap(), "--catalog", "/plant/mast"], more].concat(),
+        )
+    }
+
+    /// A table with a row each second of a minute.
+    fn table(minute: u32, value: &str) -> String {
+        let rows: Vec<String> =
+            (0..60).map(|second| format!("2020-01-01T00:{minute:02}:{second:02}Z,{value}")).collect();
+        format!("time,T1 (°C)\n{}\n", rows.join("\n"))
+    }
+
+    fn json(output: &Output) -> Vec<serde_json::Value> {
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_folder_is_taken_file_by_file_and_what_was_done_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = folder.path().join("files");
+        std::fs::create_dir_all(files.join("b")).unwrap();
+        std::fs::write(files.join("a.csv"), table(0, "1")).unwrap();
+        std::fs::write(files.join("b/c.csv"), table(1, "2")).unwrap();
+        std::fs::write(files.join(".hidden.csv"), "nothing").unwrap();
+        std::fs::write(files.join("readme.txt"), "nothing").unwrap();
+        let done = json(&take(folder.path(), &["--json", files.to_str().unwrap()]));
+        assert_eq!(done.len(), 2);
+        let series = &done[1]["series"][0];
+        assert_eq!((&series["series"], &series["unit"]), (&"/plant/mast/T1/1_s".into(), &"°C".into()));
+        assert_eq!((&series["valid"], &series["duplicates"]["rows"]), (&60.into(), &0.into()));
+        assert_eq!((&series["dataType"], &series["promoted"]), (&"INT64".into(), &false.into()));
+
+        // The second of three is wrong: the first one is there, and the message says so.
+        std::fs::write(files.join("a.csv"), table(2, "1.5")).unwrap();
+        std::fs::write(files.join("b/c.csv"), "time,T1\n2020-01-01T00:00:00Z,one\n").unwrap();
+        std::fs::write(files.join("d.csv"), table(3, "4")).unwrap();
+        let output = take(folder.path(), &[files.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1));
+        let (said, error) = (text(&output.stdout), text(&output.stderr));
+        assert!(
+            said.contains("a.csv: 60 rows") && said.contains("was INT64, all of it is FLOAT64 now"),
+            "{said}"
+        );
+        assert!(error.contains("a.csv (commit ") && error.contains("not read: "), "{error}");
+        assert!(error.contains("d.csv") && error.contains("c.csv, line 2"), "{error}");
+    }
+
+    #[test]
+    fn types_are_asked_for_and_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("T1.csv");
+        std::fs::write(&file, table(0, "21.3")).unwrap();
+        let file = file.to_str().unwrap();
+        let done = json(&take(folder.path(), &["--json", "--type", "float32", file]));
+        assert_eq!(done[0]["series"][0]["dataType"], "FLOAT32");
+        let output = take(folder.path(), &["--type", "INT8", file]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        assert!(
+            error.contains("was to be INT8 (--type), but series `/plant/mast/T1/1_s` is FLOAT32"),
+            "{error}"
+        );
+        assert_eq!(take(folder.path(), &["--type", "INT9", file]).status.code(), Some(2));
+        assert!(text(&sheaf(&["ingest", "--help"]).stdout).contains("Example"));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn an_interrupt_while_it_waits_for_its_input_ends_it_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("data");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sheaf"))
+            .args(["ingest", "-", "--catalog", "/plant/mast", "--data-dir", place.to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(table(0, "1").as_bytes()).unwrap();
+        input.flush().unwrap();
+        // It is there once it has made its store; then it waits.
+        let started = std::time::Instant::now();
+        while !place.join("HEAD").exists() && started.elapsed().as_secs() < 60 {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("cancelled"), "{}", text(&output.stderr));
+        drop(input);
+        let stats = sheaf(&["store", "stats", "--data-dir", place.to_str().unwrap(), "--json"]);
+        let stats: serde_json::Value = serde_json::from_slice(&stats.stdout).unwrap();
+        assert_eq!(stats["series"], 0);
     }
 }

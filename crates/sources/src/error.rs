@@ -5,6 +5,9 @@ use std::io;
 
 use sheaf_model::{SamplePeriod, write_quoted};
 
+use crate::source::SourceProblem;
+use crate::table::Place;
+
 /// An input that can't be read. No sample of it must be used then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,9 +59,33 @@ pub enum SourceError {
     /// One row.
     #[error(transparent)]
     Row(Box<RowError>),
+    /// A source of tables.
+    #[error("{name}: {problem}")]
+    Source {
+        /// What it is called.
+        name: String,
+        /// What is wrong, and what would be right.
+        problem: Box<SourceProblem>,
+    },
+    /// A binary file that is cut off, damaged, made to do harm, or written in a way that is not known here.
+    #[error("{input}{}{}: {problem}", AtRow(*row), AtColumn(column.as_ref()))]
+    Unreadable {
+        /// The input.
+        input: String,
+        /// The row from which on nothing can be read, from 1.
+        row: Option<u64>,
+        /// The column, where it is one.
+        column: Option<ColumnName>,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 impl SourceError {
+    pub(crate) fn source(name: &str, problem: SourceProblem) -> SourceError {
+        SourceError::Source { name: name.to_owned(), problem: Box::new(problem) }
+    }
+
     /// Whether the input is wrong, in contrast to a machine that can't read it.
     pub fn is_invalid_input(&self) -> bool {
         !matches!(self, SourceError::Open { .. } | SourceError::Read { .. })
@@ -71,6 +98,28 @@ impl fmt::Display for AtLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(line) => write!(f, ", line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct AtRow(Option<u64>);
+
+impl fmt::Display for AtRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(row) => write!(f, ", from row {row} on"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct AtColumn<'a>(Option<&'a ColumnName>);
+
+impl fmt::Display for AtColumn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(column) => write!(f, ", {column}"),
             None => Ok(()),
         }
     }
@@ -90,6 +139,16 @@ pub enum NotText {
         what: &'static str,
         /// What to do.
         instead: &'static str,
+    },
+    /// No text at all.
+    #[error(
+        "is no text but binary data, with byte {byte:#04x} at offset {offset}; export it as delimited text"
+    )]
+    Binary {
+        /// The first byte that text does not have.
+        byte: u8,
+        /// Where it is, from 0.
+        offset: usize,
     },
 }
 
@@ -254,6 +313,16 @@ pub enum TableProblem {
         /// An example.
         text: String,
     },
+    /// A column of a type that can't be what it is to be.
+    #[error("{column} holds {found}, which can't be {wanted}")]
+    ColumnType {
+        /// The column.
+        column: ColumnName,
+        /// What it holds.
+        found: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// A long table whose columns are not clear.
     #[error(
         "a long table needs a column of {what}; name it with option `{option}`. The columns are {columns}"
@@ -313,11 +382,14 @@ impl fmt::Display for ColumnName {
 pub struct RowError {
     /// The input.
     pub input: String,
-    /// The line in which the row begins, from 1.
+    /// What `line` counts.
+    pub place: Place,
+    /// The line in which the row begins, from 1; the number of the row where there are no lines.
     pub line: u64,
     /// The column, where it is one that is wrong.
     pub column: Option<ColumnName>,
-    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it.
+    /// What stands there, at most [`RowError::LONGEST_TEXT`] characters of it: the field that is wrong, or the first line
+    /// of the row.
     pub text: String,
     /// What is wrong, and what would be right.
     pub problem: RowProblem,
@@ -337,15 +409,16 @@ impl RowError {
 
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, line {}", self.input, self.line)?;
+        write!(f, "{}, {} {}", self.input, self.place, self.line)?;
         if let Some(column) = &self.column {
             write!(f, ", {column}")?;
         }
         f.write_str(": ")?;
         if self.problem.concerns_text() {
-            write!(f, "{} ", Shown(&self.text))?;
+            return write!(f, "{} {}", Shown(&self.text), self.problem);
         }
-        self.problem.fmt(f)
+        self.problem.fmt(f)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ": {}", Shown(&self.text)) }
     }
 }
 
@@ -375,6 +448,12 @@ pub enum RowProblem {
     /// A quoted field that never ends.
     #[error("a quote is opened here and never closed")]
     OpenQuote,
+    /// A quoted field that goes on and on.
+    #[error("a quote is opened here and not closed within {} MiB", most >> 20)]
+    LongQuote {
+        /// How long a record may be, in bytes.
+        most: usize,
+    },
     /// Longer than anything that makes sense.
     #[error("the line is longer than {} MiB", most >> 20)]
     TooLong {
@@ -416,7 +495,13 @@ pub enum RowProblem {
 impl RowProblem {
     /// Whether the rows that follow can't be read any more, even if this one is skipped.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, RowProblem::OpenQuote | RowProblem::TooLong { .. } | RowProblem::TooManySeries { .. })
+        matches!(
+            self,
+            RowProblem::OpenQuote
+                | RowProblem::LongQuote { .. }
+                | RowProblem::TooLong { .. }
+                | RowProblem::TooManySeries { .. }
+        )
     }
 
     fn concerns_text(&self) -> bool {
@@ -533,6 +618,7 @@ mod tests {
     fn a_row_error_says_where_and_what() {
         let error = RowError {
             input: "a.csv".to_owned(),
+            place: Place::Line,
             line: 3,
             column: Some(ColumnName { number: 2, title: "T1".to_owned() }),
             text: "12\u{0}x".to_owned(),
@@ -544,7 +630,7 @@ mod tests {
              for a missing value"
         );
         let error = RowError { column: None, problem: RowProblem::Fields { found: 1, wanted: 2 }, ..error };
-        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields");
+        assert_eq!(error.to_string(), "a.csv, line 3: the row has 1 field, the table 2 fields: `12\\0x`");
     }
 
     #[test]

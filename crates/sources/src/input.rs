@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{NotText, SourceError};
 
@@ -70,23 +71,73 @@ impl Input {
         Some(Input { name: self.name.clone(), place })
     }
 
+    /// Its bytes as they are, at any place if that can be.
+    pub(crate) fn seekable(self) -> Result<Seekable, SourceError> {
+        let Input { name, place } = self;
+        Ok(match place {
+            Place::File(path) => {
+                Seekable::File(File::open(path).map_err(|source| SourceError::Open { input: name, source })?)
+            }
+            Place::Stdin => Seekable::Stream(Box::new(io::stdin())),
+            Place::Bytes(bytes) => Seekable::Bytes(bytes),
+            Place::Reader(reader) => Seekable::Stream(reader),
+        })
+    }
+
+    /// The bytes that it begins with, and the same input again from its beginning.
+    pub(crate) fn peek(self) -> Result<(Vec<u8>, Input), SourceError> {
+        let name = self.name.clone();
+        let failed = |source| SourceError::Open { input: name.clone(), source };
+        let place = match self.place {
+            Place::File(path) => {
+                let magic = first_bytes(&mut File::open(&path).map_err(failed)?).map_err(failed)?;
+                return Ok((magic, Input { name, place: Place::File(path) }));
+            }
+            Place::Bytes(bytes) => {
+                let magic = bytes[..bytes.len().min(MAGIC_BYTES)].to_vec();
+                return Ok((magic, Input { name, place: Place::Bytes(bytes) }));
+            }
+            Place::Stdin => Box::new(io::stdin()),
+            Place::Reader(reader) => reader,
+        };
+        let mut stream: Box<dyn Read + Send> = place;
+        let magic = first_bytes(&mut stream).map_err(failed)?;
+        let stream = Box::new(Cursor::new(magic.clone()).chain(stream));
+        Ok((magic, Input { name, place: Place::Reader(stream) }))
+    }
+
     /// Opens it and takes it out of its compression.
     pub(crate) fn open(self) -> Result<Opened, SourceError> {
         let Input { name, place } = self;
         let failed = |source| SourceError::Open { input: name.clone(), source };
-        let mut raw: Box<dyn Read + Send> = match place {
-            Place::File(path) => Box::new(File::open(path).map_err(failed)?),
+        let mut total = None;
+        let raw: Box<dyn Read + Send> = match place {
+            Place::File(path) => {
+                let file = File::open(path).map_err(failed)?;
+                // A pipe has no size.
+                total = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|meta| meta.len());
+                Box::new(file)
+            }
             Place::Stdin => Box::new(io::stdin()),
-            Place::Bytes(bytes) => Box::new(Cursor::new(bytes)),
+            Place::Bytes(bytes) => {
+                total = Some(bytes.len() as u64);
+                Box::new(Cursor::new(bytes))
+            }
             Place::Reader(reader) => reader,
         };
+        let progress = Progress { read: Arc::default(), total };
+        let mut raw = Counted { reader: raw, read: progress.read.clone() };
         let magic = first_bytes(&mut raw).map_err(failed)?;
         let compression = Compression::of(&magic);
-        let raw: Box<dyn Read + Send> = Box::new(Cursor::new(magic).chain(raw));
+        let raw = Cursor::new(magic).chain(raw);
         let mut text: Box<dyn Read + Send> = match compression {
-            None => raw,
+            None => Box::new(raw),
             Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(raw)),
-            Some(Compression::Zstd) => Box::new(zstd::stream::read::Decoder::new(raw).map_err(failed)?),
+            Some(Compression::Zstd) => {
+                let mut decoder = zstd::stream::read::Decoder::new(raw).map_err(failed)?;
+                decoder.window_log_max(MOST_WINDOW_LOG).map_err(failed)?;
+                Box::new(decoder)
+            }
         };
         let read = |source| SourceError::Read { input: name.clone(), line: 0, source };
         let mut first = first_bytes(&mut text).map_err(read)?;
@@ -96,16 +147,55 @@ impl Input {
         if first.starts_with(b"\xEF\xBB\xBF") {
             first.drain(..3);
         }
-        Ok(Opened { name, compression, text: Box::new(Cursor::new(first).chain(text)) })
+        Ok(Opened { name, compression, progress, text: Box::new(Cursor::new(first).chain(text)) })
     }
 }
+
+/// Bytes that may be read at any place.
+pub(crate) enum Seekable {
+    File(File),
+    Bytes(Arc<[u8]>),
+    /// From the front only.
+    Stream(Box<dyn Read + Send>),
+}
+
+/// The largest window of zstd that is unpacked: 128 MiB, as the program `zstd` does unless it is asked for more.
+const MOST_WINDOW_LOG: u32 = 27;
 
 /// An input that is being read.
 pub(crate) struct Opened {
     pub(crate) name: String,
     pub(crate) compression: Option<Compression>,
+    pub(crate) progress: Progress,
     /// Its text, without a byte order mark.
     pub(crate) text: Box<dyn Read + Send>,
+}
+
+/// How much of an input was read, as it lies there: maybe compressed.
+pub(crate) struct Progress {
+    read: Arc<AtomicU64>,
+    total: Option<u64>,
+}
+
+impl Progress {
+    /// Bytes that were read, and how many there are, where that is known.
+    pub(crate) fn bytes(&self) -> (u64, Option<u64>) {
+        (self.read.load(Ordering::Relaxed), self.total)
+    }
+}
+
+/// Counts what is read.
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 /// How an input is compressed.
@@ -138,15 +228,18 @@ impl fmt::Display for Compression {
 }
 
 /// As many bytes as are needed to recognize a format.
+const MAGIC_BYTES: usize = 8;
+
 fn first_bytes(reader: &mut impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(8);
-    reader.take(8).read_to_end(&mut bytes)?;
+    let mut bytes = Vec::with_capacity(MAGIC_BYTES);
+    reader.take(MAGIC_BYTES as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 /// What begins with these bytes, if it is not text in UTF-8 or Latin-1.
 fn not_text(first: &[u8]) -> Option<NotText> {
-    const FORMATS: [(&[u8], &str, &str); 9] = [
+    const TABLE: &str = "export the table as delimited text";
+    const FORMATS: [(&[u8], &str, &str); 22] = [
         (b"PK\x03\x04", "a zip archive or a spreadsheet", "unpack it, or save the sheet as CSV"),
         (b"\xD0\xCF\x11\xE0", "an old Office file", "save the sheet as CSV"),
         (b"BZh", "compressed with bzip2", "unpack it, or compress it with gzip or zstd"),
@@ -156,6 +249,19 @@ fn not_text(first: &[u8]) -> Option<NotText> {
         (b"ARROW1", "an Arrow file", "export it as delimited text"),
         (b"%PDF", "a PDF file", "export the table as delimited text"),
         (b"\x1F\x8B", "compressed twice", "unpack it once"),
+        (b"\x28\xB5\x2F\xFD", "compressed twice", "unpack it once"),
+        (b"7z\xBC\xAF\x27\x1C", "a 7z archive", "unpack it"),
+        (b"\x04\x22\x4D\x18", "compressed with LZ4", "unpack it, or compress it with gzip or zstd"),
+        (b"CDF\x01", "a NetCDF file", TABLE),
+        (b"CDF\x02", "a NetCDF file", TABLE),
+        (b"MATLAB 5", "a MATLAB file", TABLE),
+        (b"SQLite f", "an SQLite database", TABLE),
+        (b"FEA1", "an Arrow file", TABLE),
+        (b"Obj\x01", "an Avro file", TABLE),
+        (b"\x89PNG", "a PNG image", TABLE),
+        (b"\xFF\xD8\xFF", "a JPEG image", TABLE),
+        (b"GIF8", "a GIF image", TABLE),
+        (b"\x7FELF", "a program", TABLE),
     ];
     let wide = match first {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => Some("UTF-32"),
@@ -167,6 +273,18 @@ fn not_text(first: &[u8]) -> Option<NotText> {
     let format = || FORMATS.into_iter().find(|(magic, ..)| first.starts_with(magic));
     let format = || format().map(|(_, what, instead)| NotText::Format { what, instead });
     wide.map(NotText::Wide).or_else(format)
+}
+
+/// Refuses what no magic bytes betray, but is no text either: of its first bytes more than a twentieth, and not just a
+/// few, are control characters.
+pub(crate) fn binary(text: &[u8]) -> Option<NotText> {
+    const FIRST: usize = 4096;
+    const FEW: usize = 8;
+    let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=31 | 127);
+    let first = &text[..text.len().min(FIRST)];
+    let offset = first.iter().position(is_control)?;
+    let count = first.iter().filter(|byte| is_control(byte)).count();
+    (count > FEW && 20 * count > first.len()).then_some(NotText::Binary { byte: first[offset], offset })
 }
 
 #[cfg(test)]

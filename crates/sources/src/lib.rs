@@ -1,4 +1,5 @@
-//! Where samples come from. For now: delimited text (CSV), as batches of times and values.
+//! Where samples come from: tables of delimited text (CSV) and Parquet, as batches of times and values; and data that stay
+//! where they are, such as folders of tables, read range by range.
 //!
 //! A reader finds out by itself how a file is written, says what it found, and asks for an option where it would have
 //! to guess. A file that is wrong gives an error with line, column and text, never a wrong number.
@@ -29,13 +30,25 @@
 //!
 //! - [`Input`]: a file, standard input or bytes; compressed or not.
 //! - [`CsvReader`] and its [`CsvOptions`]: a wide or a long table.
+//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet.
+//! - [`open_table`] and its [`TableOptions`]: whichever of the two it is, as a [`Table`].
 //! - [`Batch`], [`Column`], [`Report`]: what comes out.
+//! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
 mod csv;
 mod error;
+mod folder;
 mod input;
+mod open;
+mod parquet;
+mod registry;
+mod source;
+mod spacing;
 mod table;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod write;
 
 pub use csv::{
     ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
@@ -44,5 +57,14 @@ pub use csv::{
 pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
+pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
-pub use table::{Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Report, Rows, Seen};
+pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
+pub use parquet::{ParquetOptions, ParquetReader};
+pub use registry::SourceConfig;
+pub use source::{DataSource, Revision, SourceProblem, SourceSeries};
+pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
+pub use table::{
+    Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
+};
+pub use write::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteError, WriteValues};

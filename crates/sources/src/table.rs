@@ -2,16 +2,80 @@
 
 use std::fmt;
 
-use sheaf_model::{CatalogId, RepresentationId, SamplePeriod, Tick};
+use sheaf_model::{CatalogId, IdError, RepresentationId, ResourceId, SamplePeriod, Tick};
 
 use crate::csv::{Layout, TimeFormat};
-use crate::error::{ColumnName, RowError};
+use crate::error::{ColumnName, RowError, SourceError};
 use crate::input::Compression;
+
+/// A table that is read from its first row to its last one, whatever kind of file it comes from.
+pub trait Table: Send {
+    /// The name of the input, as errors say it.
+    fn name(&self) -> &str;
+
+    /// The series of the table; those of a long table once a row of them was read.
+    fn columns(&self) -> &[Column];
+
+    /// What the input says about itself.
+    fn metadata(&self) -> &Metadata;
+
+    /// The next rows; `None` after the last ones.
+    ///
+    /// # Errors
+    /// The input can't be read, or a row is wrong and wrong rows are not skipped. Nothing more comes then.
+    fn next_batch(&mut self) -> Result<Option<Batch>, SourceError>;
+
+    /// What was read so far, for people.
+    fn summary(&self) -> Summary;
+
+    /// How many bytes of the input were read, and how many it has, if that is known.
+    fn progress(&self) -> (u64, Option<u64>) {
+        (0, None)
+    }
+
+    /// What rows are counted in where an error names one.
+    fn place(&self) -> Place {
+        Place::Line
+    }
+}
+
+/// What the numbers in [`Batch::lines`] count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Lines of a text.
+    Line,
+    /// Rows of a file that has no lines.
+    Row,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Place::Line => "line",
+            Place::Row => "row",
+        })
+    }
+}
+
+/// What was read of a table, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows that were read.
+    pub rows: u64,
+    /// Rows that were skipped because they are wrong.
+    pub skipped: u64,
+    /// The first of them, at most [`Report::MOST_ERRORS`].
+    pub errors: Vec<String>,
+    /// Times that occur twice, because the clocks were set back, and were told apart by the order of rows.
+    pub folds: u64,
+    /// How the input was read.
+    pub detected: String,
+}
 
 /// Rows, in the order of the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The line in which each row begins, from 1.
+    /// The line in which each row begins, from 1; the number of the row where there are no lines, see [`Table::place`].
     pub lines: Vec<u64>,
     /// The time of each row, in ticks of 100 ns since 0001-01-01T00:00Z; not sorted, and maybe not unique.
     pub starts: Vec<i64>,
@@ -104,6 +168,22 @@ pub struct Column {
     pub seen: Seen,
 }
 
+impl Column {
+    /// The resource that the column becomes: its name, with `_` for what no name of a resource has.
+    ///
+    /// # Errors
+    /// Nothing is left of it, or it is too long.
+    pub fn resource(&self) -> Result<ResourceId, IdError> {
+        let name = self.nexus.as_ref().map_or(self.name.as_str(), |nexus| nexus.resource.as_str());
+        let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
+        let mut cleaned: String = name.trim().chars().map(plain).collect();
+        if cleaned.starts_with(|first: char| first.is_ascii_digit()) {
+            cleaned.insert(0, '_');
+        }
+        cleaned.parse()
+    }
+}
+
 /// A column title of a file that Nexus exported: `resource1_1_s (°C)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NexusTitle {
@@ -126,6 +206,21 @@ pub struct Seen {
     pub fractions: u64,
     /// No value.
     pub missing: u64,
+}
+
+impl Seen {
+    pub(crate) fn count_integer(&mut self, value: i64) {
+        self.integers += 1;
+        // The saturated end of the range is no integer that a float holds.
+        self.wide_integers += u64::from(value as f64 as i64 != value || value == i64::MAX);
+    }
+
+    pub(crate) fn add(&mut self, other: Seen) {
+        self.integers += other.integers;
+        self.wide_integers += other.wide_integers;
+        self.fractions += other.fractions;
+        self.missing += other.missing;
+    }
 }
 
 /// What the comment lines of a file that Nexus exported say, and options override.

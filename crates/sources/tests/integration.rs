@@ -4,7 +4,10 @@
 mod integration {
     mod common;
     mod errors;
+    mod folders;
+    mod malformed;
     mod nexus;
+    mod parquet;
     mod properties;
     mod tables;
     mod times;

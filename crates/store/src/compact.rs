@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sheaf_model::{DataType, TimeRange};
-use tokio::runtime::Handle;
 
+use crate::announce::Announced;
 use crate::changes::{MOST_CHANGES, coalesce};
 use crate::collect::{Collected, collect};
 use crate::error::{StoreError, in_full};
@@ -24,7 +24,7 @@ use crate::runs::Splitter;
 use crate::scan::Scan;
 use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesId, SeriesView, data_type_from_code};
-use crate::sink::{FileSink, Written, discard, finish_all};
+use crate::sink::{FileSink, Written, finish_all};
 use crate::snapshot::find_segments;
 use crate::store::{Inner, Store, blocking};
 use crate::view;
@@ -284,15 +284,17 @@ async fn merge(
     };
     let facts = find_segments(inner, &mut *inner.manifest.read().await?, &mut segments, &name_of).await?;
     let jobs = Arc::new(jobs);
+    let announced = Announced::new(inner.clone());
     let results = {
-        let (inner, jobs, watch, runtime) = (inner.clone(), jobs.clone(), watch.clone(), Handle::current());
+        let (announced, jobs, watch) = (announced.clone(), jobs.clone(), watch.clone());
         let segments = Arc::new(SegmentsOf::new(inner.clone(), facts));
-        blocking(move || write_merged(&inner, &runtime, &jobs, segments, &watch)).await?
+        blocking(move || write_merged(&announced, &jobs, segments, &watch)).await?
     };
     let (files, drafts) = results;
+    announced.keep();
     let result = publish(inner, &jobs, &files, drafts, &segments).await;
     if result.as_ref().is_err_and(|error| !error.may_be_written()) {
-        discard(inner, &files).await;
+        announced.discard().await;
     }
     result?;
     let pieces = jobs.iter().flat_map(|job| &job.groups).map(|group| group.len() as u64).sum();
@@ -362,8 +364,7 @@ type Commits = (Range<usize>, i64);
 type Dated = (Draft, i64);
 
 fn write_merged(
-    inner: &Arc<Inner>,
-    runtime: &Handle,
+    announced: &Arc<Announced>,
     jobs: &[Job],
     segments: Arc<SegmentsOf>,
     watch: &Watch,
@@ -374,7 +375,7 @@ fn write_merged(
         let spec = &job.view.spec;
         let irregular = spec.layout == Layout::Irregular;
         let (sink, commits) = sinks.entry((spec.data_type, irregular)).or_insert_with(|| {
-            (FileSink::new(inner.clone(), runtime.clone(), spec.data_type, irregular, true), Vec::new())
+            (FileSink::new(announced.clone(), spec.data_type, irregular, true), Vec::new())
         });
         sink.set_series(job.view.id, spec.layout);
         for group in &job.groups {

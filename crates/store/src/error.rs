@@ -43,6 +43,20 @@ pub enum StoreError {
         /// What is wrong, and what would be right.
         problem: InvalidRows,
     },
+    /// A value that another type does not hold.
+    #[error(
+        "series `{key}` can't become {wanted}: its value at {start} is {value}, which no {wanted} holds exactly"
+    )]
+    Inexact {
+        /// The key of the series.
+        key: String,
+        /// The type that it was to have.
+        wanted: DataType,
+        /// Where the value is.
+        start: Tick,
+        /// The value.
+        value: i64,
+    },
     /// Slots of a series were asked for where there are none.
     #[error("{range} does not consist of whole slots of series `{key}`")]
     NoSlots {
@@ -221,6 +235,9 @@ pub enum StoreError {
     /// Something else changed the pieces that were to be merged.
     #[error("the store changed during compaction; nothing was changed, run it again")]
     Conflict,
+    /// Some rows of a streamed write were lost.
+    #[error("rows of this write could not be written before; nothing of it was")]
+    Incomplete,
     /// The caller did not want it any more.
     #[error("cancelled")]
     Cancelled,
@@ -254,6 +271,7 @@ impl StoreError {
                 | StoreError::SeriesDiffers { .. }
                 | StoreError::InvalidSeries { .. }
                 | StoreError::InvalidRows { .. }
+                | StoreError::Inexact { .. }
                 | StoreError::NoSlots { .. }
                 | StoreError::KeyReused { .. }
                 | StoreError::InvalidKey { .. }

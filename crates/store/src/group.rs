@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::manifest::{PieceKind, Stored};
 use crate::plan::to_slots;
 use crate::publish::{Committed, Draft, Place, Publication};
+use crate::replace::{self, Replaced};
 use crate::series::{Piece, SeriesId, SeriesView};
 use crate::sink::Written;
 use crate::store::{Inner, Store};
@@ -23,13 +24,39 @@ pub(crate) struct Item {
     /// Idempotency key, and checksum of the contents.
     pub(crate) key: Option<(String, i64)>,
     pub(crate) deletions: Vec<(SeriesId, TimeRange)>,
+    /// Series that take the place of others.
+    pub(crate) replaced: Vec<Replaced>,
     pub(crate) written: Written,
 }
 
 impl Item {
     /// Whether publishing it would change nothing.
     pub(crate) fn is_empty(&self) -> bool {
-        self.key.is_none() && self.deletions.is_empty() && self.written.drafts.is_empty()
+        self.key.is_none()
+            && self.deletions.is_empty()
+            && self.replaced.is_empty()
+            && self.written.drafts.is_empty()
+    }
+
+    /// The series that it adds pieces to.
+    fn series(&self) -> impl Iterator<Item = SeriesId> {
+        let deleted = self.deletions.iter().map(|(series, _)| *series);
+        self.written.drafts.iter().map(|draft| draft.series).chain(deleted)
+    }
+
+    /// Whether it replaces a series that has changed since it was copied, or that others of its group change.
+    fn is_outdated<'a>(
+        &self,
+        publication: &Publication,
+        mut others: impl Iterator<Item = &'a Item> + Clone,
+    ) -> bool {
+        self.replaced.iter().any(|replaced| {
+            publication.version(replaced.old) != Some(replaced.version)
+                || others.any(|other| {
+                    other.series().any(|series| series == replaced.old)
+                        || other.replaced.iter().any(|too| too.old == replaced.old)
+                })
+        })
     }
 }
 
@@ -154,8 +181,8 @@ async fn publish_together(
     let mut publication = Publication::begin(inner).await?;
     let mut ids: Vec<i64> = Vec::new();
     for item in items {
-        ids.extend(item.written.drafts.iter().map(|draft| draft.series.0));
-        ids.extend(item.deletions.iter().map(|(series, _)| series.0));
+        ids.extend(item.series().map(|series| series.0));
+        ids.extend(item.replaced.iter().map(|replaced| replaced.old.0));
     }
     ids.sort_unstable();
     ids.dedup();
@@ -166,10 +193,10 @@ async fn publish_together(
     // Repetitions of an item of this group share its fate.
     let mut repeats = Vec::new();
     for (index, item) in items.iter().enumerate() {
-        let is_unknown = |id: &SeriesId| unknown.binary_search(&id.0).is_ok();
-        let mut series =
-            item.written.drafts.iter().map(|draft| draft.series).chain(item.deletions.iter().map(|d| d.0));
-        if let Some(id) = series.find(is_unknown) {
+        let is_new = |id: SeriesId| item.replaced.iter().any(|replaced| replaced.new == id);
+        let is_unknown = |id: &SeriesId| unknown.binary_search(&id.0).is_ok() && !is_new(*id);
+        let replaced = item.replaced.iter().map(|replaced| replaced.old);
+        if let Some(id) = item.series().chain(replaced).find(is_unknown) {
             results[index] = Some(Err(StoreError::UnknownSeries(id)));
             continue;
         }
@@ -191,6 +218,11 @@ async fn publish_together(
                 continue;
             }
         }
+        let others = items.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, item)| item);
+        if item.is_outdated(&publication, others) {
+            results[index] = Some(Err(StoreError::Conflict));
+            continue;
+        }
         if let Some(file) = publication.add_files(&item.written.files).await? {
             let lease_s = inner.settings.writer_lease.as_secs();
             let file = inner.disk.describe(&file);
@@ -206,6 +238,9 @@ async fn publish_together(
         return Ok(None);
     }
     let commit = publication.commit();
+    for replaced in chosen.iter().flat_map(|&index| &items[index].replaced) {
+        replace::publish(inner, &mut publication, replaced).await?;
+    }
     delete_and_hide(inner, &mut publication, chosen.iter().map(|&index| &items[index])).await?;
     for &index in &chosen {
         let item = &items[index];

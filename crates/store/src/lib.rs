@@ -4,14 +4,17 @@
 //! which rows of which segment belong to which series. `FORMAT.md` beside this crate describes every byte, and what is
 //! left after half of a write.
 //!
-//! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged.
+//! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged. A [`StreamedWrite`]
+//!   takes more rows than memory holds.
 //! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
 //! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
 //! - [`check()`] verifies all of it.
+//! - [`Rollups`] keep what others have computed from it, in a file that may be lost.
 //!
 //! Files are reached through [`Disk`] and rows of the manifest through [`manifest::Manifest`], so that tests can make both
 //! fail.
 
+mod announce;
 mod changes;
 mod check;
 mod collect;
@@ -26,6 +29,8 @@ mod merge_policy;
 mod plan;
 mod publish;
 mod repair;
+mod replace;
+mod rollups;
 mod rows;
 mod runs;
 mod scan;
@@ -36,6 +41,7 @@ mod sink;
 mod snapshot;
 mod stats;
 mod store;
+mod stream;
 mod tail;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -48,12 +54,14 @@ pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
+pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};
 pub use rows::{Rows, RowsError, Starts};
 pub use scan::{SampleBuffer, Scan};
 pub use segment::{Codec, SegmentError};
 pub use series::{Layout, SeriesId, SeriesSpec};
 pub use snapshot::Snapshot;
-pub use stats::{SegmentStats, Stats};
+pub use stats::{SegmentStats, SeriesStats, Stats};
 pub use store::{Settings, Store};
+pub use stream::StreamedWrite;
 pub use watch::{Progress, Watch};
 pub use write::{Receipt, Write};

@@ -59,6 +59,15 @@ pub trait ManifestRead: Send {
     async fn series_after(&mut self, after: i64, limit: u64)
     -> Result<Vec<Stored<SeriesRow>>, ManifestError>;
 
+    /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key. Texts are compared byte by
+    /// byte, everywhere.
+    async fn series_with_prefix(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<Stored<SeriesRow>>, ManifestError>;
+
     /// All pieces of these series.
     async fn pieces(&mut self, series: &[i64]) -> Result<Vec<Stored<PieceRow>>, ManifestError>;
 
@@ -102,6 +111,9 @@ pub trait ManifestWrite: ManifestRead {
 
     /// Adds series, or replaces those with the same ids.
     async fn put_series(&mut self, rows: Vec<Stored<SeriesRow>>) -> Result<(), ManifestError>;
+
+    /// Removes the series with these ids.
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError>;
 
     /// Adds pieces.
     async fn insert_pieces(&mut self, rows: Vec<Stored<PieceRow>>) -> Result<(), ManifestError>;

@@ -171,11 +171,32 @@ impl Publication {
 
     /// Adds a series.
     pub(crate) fn create_series(&mut self, spec: &SeriesSpec) -> SeriesId {
+        let id = self.reserve_series();
+        self.add_series(id, spec);
+        id
+    }
+
+    /// Adds a series with an id that was reserved for it.
+    pub(crate) fn add_series(&mut self, id: SeriesId, spec: &SeriesSpec) {
+        self.head.series_count += 1;
+        self.series.insert(id.0, Changed { row: spec.row(id.0), before: None });
+    }
+
+    /// An id for a series that is added later, or never.
+    pub(crate) fn reserve_series(&mut self) -> SeriesId {
         let id = self.head.next_series;
         self.head.next_series += 1;
-        self.head.series_count += 1;
-        self.series.insert(id, Changed { row: spec.row(id), before: None });
         SeriesId(id)
+    }
+
+    /// Removes a loaded series without pieces, or whose pieces are removed. Its key is free at once.
+    pub(crate) async fn remove_series(&mut self, id: SeriesId) -> Result<(), StoreError> {
+        if let Some(Changed { before: Some(before), .. }) = self.series.remove(&id.0) {
+            self.head.series_count -= 1;
+            self.head.series_digest = self.head.series_digest.wrapping_sub(before);
+            self.tx.delete_series(&[id.0]).await?;
+        }
+        Ok(())
     }
 
     /// Adds files as segments; they must still be pending. Returns one that is not, and adds none then.

@@ -1,6 +1,6 @@
 //! Rows in memory: what goes into the store and what comes out.
 
-use sheaf_model::{DataType, Samples, Tick, Values};
+use sheaf_model::{DataType, SamplePeriod, Samples, Tick, Values};
 
 /// Starts of rows, in ticks.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +93,12 @@ impl Rows {
         }
         let starts = Starts::Listed(starts.into_iter().map(Tick::ticks).collect());
         Ok(Rows { starts, values, validity: None, estimated: None })
+    }
+
+    /// Rows at a period, all valid but for NaN.
+    pub fn grid(first: Tick, period: SamplePeriod, values: Values) -> Rows {
+        let starts = Starts::Grid { first_ticks: first.ticks(), step_ticks: period.ticks() };
+        Rows { starts, values, validity: None, estimated: None }
     }
 
     /// The same rows, valid where a bit is set.

@@ -70,6 +70,11 @@ impl Scan {
         self.current.iter().chain(left).filter_map(range_of)
     }
 
+    /// Whether nothing was ever written in `range`, so that there is nothing to read.
+    pub fn is_empty_in(&self, range: TimeRange) -> bool {
+        self.within(range).steps.as_slice().is_empty()
+    }
+
     /// What the scan yields in `range`, as one run of slots of a regular series; those where nothing is known are missing.
     /// A phase is left out: a row belongs to the slot that it starts in.
     ///

@@ -260,6 +260,11 @@ impl SeriesView {
         crate::plan::plan(self, None).into_iter().map(|step| step.range).reduce(TimeRange::hull)
     }
 
+    /// The segments that its pieces lie in, in no order and with repetitions.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = i64> {
+        self.pieces.iter().filter(|piece| piece.is_in_segment()).map(|piece| piece.segment)
+    }
+
     pub(crate) fn name(&self) -> SeriesName {
         SeriesName { id: self.id, key: Some(self.spec.key.clone()), range: None }
     }

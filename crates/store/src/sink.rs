@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use sheaf_model::DataType;
-use tokio::runtime::Handle;
 
+use crate::announce::Announced;
 use crate::error::StoreError;
-use crate::manifest::{PendingRow, PieceKind, Stored};
-use crate::publish::{Draft, NewFile, Place, file_name, millis, now_ms};
+use crate::manifest::PieceKind;
+use crate::publish::{Draft, NewFile, Place, file_name};
 use crate::rows::{Rows, Starts};
 use crate::runs::{RunSink, missing_grid};
 use crate::segment::{Numbering, SegmentWriter};
@@ -19,7 +19,7 @@ use crate::store::{Inner, SEGMENTS};
 /// Writes runs into segments of one data type. Blocks; must be used on a thread that may.
 pub(crate) struct FileSink {
     inner: Arc<Inner>,
-    runtime: Handle,
+    announced: Arc<Announced>,
     data_type: DataType,
     has_estimated: bool,
     /// Whether the pieces are merged ones.
@@ -32,24 +32,31 @@ pub(crate) struct FileSink {
 }
 
 /// What a sink has written.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Written {
     pub(crate) files: Vec<NewFile>,
     pub(crate) drafts: Vec<Draft>,
 }
 
+impl Written {
+    /// With what was written after it.
+    pub(crate) fn add(&mut self, later: Written) {
+        self.files.extend(later.files);
+        self.drafts.extend(later.drafts);
+    }
+}
+
 impl FileSink {
     pub(crate) fn new(
-        inner: Arc<Inner>,
-        runtime: Handle,
+        announced: Arc<Announced>,
         data_type: DataType,
         has_estimated: bool,
         merged: bool,
     ) -> FileSink {
         let (files, drafts) = (Vec::new(), Vec::new());
         FileSink {
-            inner,
-            runtime,
+            inner: announced.inner().clone(),
+            announced,
             data_type,
             has_estimated,
             merged,
@@ -86,7 +93,7 @@ impl FileSink {
             None => {
                 let nonce = rand::random();
                 let name = file_name(nonce);
-                self.runtime.block_on(announce(&self.inner, &name))?;
+                self.announced.announce(&name)?;
                 let settings = &self.inner.settings;
                 let writer = SegmentWriter::new(
                     &*self.inner.disk,
@@ -213,30 +220,5 @@ impl RunSink for FileSink {
             missing,
         });
         Ok(())
-    }
-}
-
-/// Announces a file, so that no collection takes it for garbage before its segment is published.
-async fn announce(inner: &Inner, name: &str) -> Result<(), StoreError> {
-    let mut tx = inner.manifest.write().await?;
-    let until_ms = now_ms().saturating_add(millis(inner.settings.writer_lease));
-    tx.put_pending(vec![Stored::seal(PendingRow { file: name.to_owned(), until_ms })]).await?;
-    Ok(tx.commit().await?)
-}
-
-/// Removes files that will not be published, as far as that succeeds; collection finds the rest.
-pub(crate) async fn discard(inner: &Arc<Inner>, files: &[NewFile]) {
-    for file in files {
-        let name = file_name(file.nonce);
-        let removed = {
-            let (inner, name) = (inner.clone(), name.clone());
-            tokio::task::spawn_blocking(move || inner.disk.remove(&name)).await
-        };
-        if matches!(removed, Ok(Ok(())))
-            && let Ok(mut tx) = inner.manifest.write().await
-            && tx.delete_pending(&[name]).await.is_ok()
-        {
-            let _gone_or_collected_later = tx.commit().await;
-        }
     }
 }

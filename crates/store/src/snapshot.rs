@@ -1,6 +1,6 @@
 //! Snapshots: some series as they were after one commit.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use sheaf_model::TimeRange;
@@ -77,7 +77,7 @@ impl Snapshot {
         self.nonce
     }
 
-    fn view(&self, series: SeriesId) -> Result<&Arc<SeriesView>, StoreError> {
+    pub(crate) fn view(&self, series: SeriesId) -> Result<&Arc<SeriesView>, StoreError> {
         self.views.get(&series).ok_or(StoreError::UnknownSeries(series))
     }
 
@@ -120,14 +120,54 @@ impl Snapshot {
         Ok(joined)
     }
 
-    /// Whether this commit is part of the store's history, and recent enough to be remembered.
+    /// Which of these commits are part of the same history as the snapshot, before or after it, and recent enough to be
+    /// remembered. None are if the snapshot itself is not.
+    ///
+    /// # Errors
+    /// The manifest can't be read.
+    pub async fn remembers(&self, commits: &[(i64, i64)]) -> Result<Vec<bool>, StoreError> {
+        if commits.is_empty() {
+            return Ok(Vec::new());
+        }
+        let own = (self.commit, self.nonce);
+        let mut memory = self.inner.remembered.lock().await;
+        let is_known = |memory: &Remembered, pair: &(i64, i64)| *pair == own || memory.commits.contains(pair);
+        if memory.at != Some(own) || !commits.iter().all(|pair| is_known(&memory, pair)) {
+            let mut read = self.inner.manifest.read().await?;
+            if memory.at != Some(own) {
+                if !is_in_history(&mut *read, own).await? {
+                    return Ok(vec![false; commits.len()]);
+                }
+                // What belongs to the same history as that commit belongs to this one's.
+                match memory.at {
+                    Some(before) if is_in_history(&mut *read, before).await? => {}
+                    _ => memory.commits.clear(),
+                }
+                memory.at = Some(own);
+            }
+            for pair in commits {
+                if !is_known(&memory, pair) && is_in_history(&mut *read, *pair).await? {
+                    if memory.commits.len() > MOST_REMEMBERED {
+                        memory.commits.clear();
+                    }
+                    memory.commits.insert(*pair);
+                }
+            }
+        }
+        Ok(commits.iter().map(|pair| is_known(&memory, pair)).collect())
+    }
+
+    /// Whether this commit is part of the snapshot's past, and recent enough to be remembered.
     ///
     /// # Errors
     /// The manifest can't be read.
     pub async fn knows(&self, commit: i64, nonce: i64) -> Result<bool, StoreError> {
-        let mut read = self.inner.manifest.read().await?;
-        let row = read.commit_row(commit).await?;
-        Ok(commit <= self.commit && row.is_some_and(|row| row.is_intact() && row.row.nonce == nonce))
+        Ok(commit <= self.commit && self.remembers(&[(commit, nonce)]).await? == [true])
+    }
+
+    /// As [`Store::id`].
+    pub fn store_id(&self) -> i64 {
+        self.inner.id
     }
 
     /// The rows of a series, all or those that start in `range`.
@@ -177,6 +217,22 @@ impl Snapshot {
         };
         Ok(plan(view, range).into_iter().map(explain).collect())
     }
+}
+
+/// Commits of one history, to spare asking the database for each of them again.
+#[derive(Debug, Default)]
+pub(crate) struct Remembered {
+    /// A commit that was in the database together with all of them.
+    at: Option<(i64, i64)>,
+    commits: HashSet<(i64, i64)>,
+}
+
+/// The most commits that are kept in memory; about 1 MB.
+const MOST_REMEMBERED: usize = 50_000;
+
+async fn is_in_history(read: &mut dyn ManifestRead, (commit, nonce): (i64, i64)) -> Result<bool, StoreError> {
+    let row = read.commit_row(commit).await?;
+    Ok(row.is_some_and(|row| row.is_intact() && row.row.nonce == nonce))
 }
 
 /// A scan of these steps. Its segments are looked up, in `read` or else in a new view, and as many as is reasonable are

@@ -16,6 +16,7 @@ use crate::publish::{self, Publication};
 use crate::segment::Codec;
 use crate::segment_cache::SegmentCache;
 use crate::series::{SeriesId, SeriesSpec};
+use crate::snapshot::Remembered;
 use crate::view::{self, ViewCache};
 
 /// The folder with the segments.
@@ -88,9 +89,13 @@ pub(crate) struct Inner {
     pub(crate) group: Group,
     /// Whether all series were visited once and none was missing.
     complete: AtomicBool,
+    /// Whether all series were found by their keys once.
+    keys_complete: AtomicBool,
     pub(crate) moving_tail: AtomicBool,
     /// Who wants to maintain the store takes turns in this process.
     pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
+    /// Commits that are known to be part of the history.
+    pub(crate) remembered: tokio::sync::Mutex<Remembered>,
 }
 
 impl fmt::Debug for Inner {
@@ -174,19 +179,35 @@ impl Store {
         self.0.specs(&[series]).await?.remove(&series).ok_or(StoreError::UnknownSeries(series))
     }
 
-    /// The first `limit` series with ids above `after`, by id; all of them with several calls.
+    /// What these series are, one answer for each.
+    ///
+    /// # Errors
+    /// One of them is not there, the manifest can't be read, or is damaged.
+    pub async fn specs(&self, series: &[SeriesId]) -> Result<Vec<Arc<SeriesSpec>>, StoreError> {
+        let specs = self.0.specs(series).await?;
+        series.iter().map(|id| specs.get(id).cloned().ok_or(StoreError::UnknownSeries(*id))).collect()
+    }
+
+    /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key, byte by byte; all of them
+    /// with several calls. The first call in a process looks at the keys of all series, to be sure that none is missing.
     ///
     /// # Errors
     /// The manifest can't be read, or is damaged.
-    pub async fn list_series(
+    pub async fn series_below(
         &self,
-        after: Option<SeriesId>,
-        limit: u64,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
     ) -> Result<Vec<(SeriesId, SeriesSpec)>, StoreError> {
+        // No key has a zero character, and not every database knows what it is.
+        if prefix.contains('\0') {
+            return Ok(Vec::new());
+        }
+        let after = after.and_then(|after| after.split('\0').next());
         let mut read = self.0.manifest.read().await?;
         let head = view::head(&mut *read, &self.0).await?;
-        self.0.check_complete(&mut *read, &head).await?;
-        let rows = read.series_after(after.map_or(i64::MIN, |id| id.0), limit).await?;
+        self.0.check_keys(&mut *read, &head).await?;
+        let rows = read.series_with_prefix(prefix, after, limit as u64).await?;
         rows.into_iter()
             .map(|stored| {
                 if !stored.is_intact() {
@@ -271,8 +292,10 @@ impl Inner {
             readers: SegmentCache::default(),
             group: Group::default(),
             complete: AtomicBool::new(false),
+            keys_complete: AtomicBool::new(false),
             moving_tail: AtomicBool::new(false),
             maintenance: Arc::default(),
+            remembered: tokio::sync::Mutex::default(),
         }
     }
 
@@ -305,6 +328,15 @@ impl Inner {
         if !self.complete.load(Ordering::Relaxed) {
             view::all_series(read, self, head, &mut |_| {}).await?;
             self.complete.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Verifies once that every series is found by its key: the index of the keys is another thing than the rows.
+    async fn check_keys(&self, read: &mut dyn ManifestRead, head: &HeadRow) -> Result<(), StoreError> {
+        if !self.keys_complete.load(Ordering::Relaxed) {
+            view::all_keys(read, self, head).await?;
+            self.keys_complete.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

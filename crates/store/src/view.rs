@@ -169,31 +169,71 @@ pub(crate) async fn all_series(
     head: &HeadRow,
     visit: &mut (dyn FnMut(&SeriesRow) + Send),
 ) -> Result<(), StoreError> {
-    let (mut after, mut count, mut digest) = (i64::MIN, 0_i64, 0_i64);
+    let (mut after, mut all) = (i64::MIN, AllSeries::default());
     loop {
         let page = read.series_after(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.row.id;
         for stored in &page {
-            if !stored.is_intact() {
-                return Err(
-                    inner.damaged(format!("the row of series {} does not match its checksum", stored.row.id))
-                );
-            }
-            count += 1;
-            digest = digest.wrapping_add(stored.checksum);
+            all.add(inner, stored)?;
             visit(&stored.row);
         }
     }
-    if (count, digest) != (head.series_count, head.series_digest) {
-        let problem = if count == head.series_count {
+    all.check(inner, head)
+}
+
+/// Visits all series by their keys, and verifies that none is missing: a damaged index of the keys hides some.
+pub(crate) async fn all_keys(
+    read: &mut dyn ManifestRead,
+    inner: &Inner,
+    head: &HeadRow,
+) -> Result<(), StoreError> {
+    let (mut after, mut all) = (None::<String>, AllSeries::default());
+    loop {
+        let page = read.series_with_prefix("", after.as_deref(), PAGE).await?;
+        if page.is_empty() {
+            return all.check(inner, head);
+        }
+        for stored in page {
+            all.add(inner, &stored)?;
+            if after.is_some_and(|after| after >= stored.row.key) {
+                return Err(inner.damaged("the index of the series' keys is out of order".to_owned()));
+            }
+            after = Some(stored.row.key);
+        }
+    }
+}
+
+/// Count and digest of all series.
+#[derive(Default)]
+struct AllSeries {
+    count: i64,
+    digest: i64,
+}
+
+impl AllSeries {
+    fn add(&mut self, inner: &Inner, stored: &Stored<SeriesRow>) -> Result<(), StoreError> {
+        if !stored.is_intact() {
+            return Err(
+                inner.damaged(format!("the row of series {} does not match its checksum", stored.row.id))
+            );
+        }
+        self.count += 1;
+        self.digest = self.digest.wrapping_add(stored.checksum);
+        Ok(())
+    }
+
+    fn check(&self, inner: &Inner, head: &HeadRow) -> Result<(), StoreError> {
+        if (self.count, self.digest) == (head.series_count, head.series_digest) {
+            return Ok(());
+        }
+        let problem = if self.count == head.series_count {
             "the series are intact, but not the ones of the last commit".to_owned()
         } else {
-            format!("{count} series are there, {} were written", head.series_count)
+            format!("{} series are there, {} were written", self.count, head.series_count)
         };
-        return Err(inner.damaged(problem));
+        Err(inner.damaged(problem))
     }
-    Ok(())
 }
 
 /// The states of all segments, verified to be all.

@@ -1,22 +1,14 @@
-//! Writing: what a write may hold, how it is checked, and what becomes of it.
+//! Writing: what a write may hold, and how it is checked. `stream.rs` has what becomes of it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use sheaf_model::{DataType, SamplePeriod, Tick, TimeRange};
-use tokio::runtime::Handle;
+use sheaf_model::{SamplePeriod, Tick, TimeRange};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{InvalidRows, StoreError};
-use crate::group::Item;
-use crate::manifest::PieceKind;
-use crate::publish::{Draft, Place};
 use crate::rows::{Rows, Starts, with_values};
-use crate::runs::{Splitter, compact, count_missing, sorted};
+use crate::runs::sorted;
 use crate::series::{Layout, SeriesId, SeriesSpec};
-use crate::sink::{FileSink, Written, discard, finish_all};
-use crate::store::{Inner, Store, blocking};
-use crate::tail;
+use crate::store::Store;
+use crate::stream::StreamedWrite;
 
 /// Rows of any number of series that become visible together.
 ///
@@ -76,20 +68,20 @@ impl Store {
     /// Nothing is written then, unless [`StoreError::may_be_written`] says that this is not known: a write with an
     /// idempotency key may be sent again.
     pub async fn write(&self, write: Write) -> Result<Receipt, StoreError> {
-        let item = self.prepare(write).await?;
-        if item.is_empty() {
-            return Ok(Receipt { commit: self.head().await?.0, repeated: false });
+        let Write { parts, deletions, key } = write;
+        if let Some(key) = key.as_ref().filter(|key| !(1..=255).contains(&key.len()) || key.contains('\0')) {
+            return Err(StoreError::InvalidKey { len: key.len() });
         }
-        let files = item.written.files.clone();
-        let result = self.0.group.publish(&self.0, item).await;
-        let is_published = match &result {
-            Ok(receipt) => !receipt.repeated,
-            Err(error) => error.may_be_written(),
-        };
-        if !is_published {
-            discard(&self.0, &files).await;
+        self.0.specs(&deletions.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
+        let mut streamed = StreamedWrite::new(self, key);
+        deletions.into_iter().for_each(|(series, range)| streamed.delete(series, range));
+        match streamed.append(parts).await {
+            Ok(()) => streamed.commit().await,
+            Err(error) => {
+                streamed.abandon().await;
+                Err(error)
+            }
         }
-        result
     }
 
     /// Deletes all rows of a series that start in `range`.
@@ -99,46 +91,10 @@ impl Store {
     pub async fn delete(&self, series: SeriesId, range: TimeRange) -> Result<Receipt, StoreError> {
         self.write(Write::new().delete(series, range)).await
     }
-
-    /// Checks a write, and writes its files if it is not a small one.
-    async fn prepare(&self, write: Write) -> Result<Item, StoreError> {
-        let Write { parts, deletions, key } = write;
-        if let Some(key) = key.as_ref().filter(|key| !(1..=255).contains(&key.len()) || key.contains('\0')) {
-            return Err(StoreError::InvalidKey { len: key.len() });
-        }
-        let ids: Vec<SeriesId> =
-            parts.iter().map(|(id, _)| *id).chain(deletions.iter().map(|(id, _)| *id)).collect();
-        let specs = self.0.specs(&ids).await?;
-        let spec = |id: &SeriesId| specs.get(id).cloned().ok_or(StoreError::UnknownSeries(*id));
-        let mut checked: BTreeMap<SeriesId, (Arc<SeriesSpec>, Vec<Rows>)> = BTreeMap::new();
-        let is_small =
-            parts.iter().map(|(_, rows)| tail_bytes(rows)).sum::<usize>() < self.0.settings.tail_write_bytes;
-        for (id, rows) in parts {
-            let spec = spec(&id)?;
-            let rows = check(&spec, rows)
-                .map_err(|problem| StoreError::InvalidRows { key: spec.key.clone(), problem })?;
-            if !rows.is_empty() {
-                checked.entry(id).or_insert_with(|| (spec, Vec::new())).1.push(rows);
-            }
-        }
-        let payload = if key.is_some() { payload(&checked, &deletions) } else { 0 };
-        let key = key.map(|key| (key, payload));
-        let written = if is_small {
-            Written { files: Vec::new(), drafts: tail_drafts(&checked) }
-        } else {
-            let (inner, runtime) = (self.0.clone(), Handle::current());
-            blocking(move || write_files(&inner, &runtime, checked)).await?
-        };
-        Ok(Item { key, deletions, written })
-    }
-}
-
-fn tail_bytes(rows: &Rows) -> usize {
-    tail::bytes(&rows.values, matches!(rows.starts, Starts::Listed(_)))
 }
 
 /// The rows as they may be stored: of the right type, on the grid, sorted, each start once.
-fn check(spec: &SeriesSpec, rows: Rows) -> Result<Rows, InvalidRows> {
+pub(crate) fn check(spec: &SeriesSpec, rows: Rows) -> Result<Rows, InvalidRows> {
     let (found, wanted) = (rows.values.data_type(), spec.data_type);
     if found != wanted {
         return Err(InvalidRows::DataType { found, wanted });
@@ -220,75 +176,25 @@ fn check_time(rows: &Rows, row: usize, row_ticks: i64) -> Result<(), InvalidRows
     Ok(())
 }
 
-/// A checksum of all that a write says, to tell a repetition from another write with the same key.
-fn payload(
-    parts: &BTreeMap<SeriesId, (Arc<SeriesSpec>, Vec<Rows>)>,
-    deletions: &[(SeriesId, TimeRange)],
-) -> i64 {
-    let mut sum = Xxh3::new();
-    let ints =
-        |sum: &mut Xxh3, values: &[i64]| values.iter().for_each(|value| sum.update(&value.to_le_bytes()));
-    for (id, range) in deletions {
-        ints(&mut sum, &[id.0, range.begin().ticks(), range.end().ticks()]);
-    }
-    for (id, (_, parts)) in parts {
-        for rows in parts {
-            ints(&mut sum, &[id.0, rows.len() as i64]);
-            match &rows.starts {
-                Starts::Grid { first_ticks, step_ticks } => ints(&mut sum, &[*first_ticks, *step_ticks]),
-                Starts::Listed(starts) => ints(&mut sum, starts),
-            }
-            for bits in [&rows.validity, &rows.estimated] {
-                ints(&mut sum, &[i64::from(bits.is_some())]);
-                bits.iter().flatten().for_each(|&word| ints(&mut sum, &[word as i64]));
-            }
-            with_values!(&rows.values, values => values.iter().for_each(|value| sum.update(&value.to_le_bytes())));
-        }
-    }
-    sum.digest() as i64
+/// Adds a deletion to the checksum of all that a write says, which tells a repetition from another write with the same key.
+pub(crate) fn feed_deletion(sum: &mut Xxh3, series: SeriesId, range: TimeRange) {
+    feed_ints(sum, &[series.0, range.begin().ticks(), range.end().ticks()]);
 }
 
-fn tail_drafts(parts: &BTreeMap<SeriesId, (Arc<SeriesSpec>, Vec<Rows>)>) -> Vec<Draft> {
-    let mut drafts = Vec::new();
-    for (&series, (spec, parts)) in parts {
-        for rows in parts {
-            let rows = compact(rows, spec.layout);
-            let Some(last) = rows.len().checked_sub(1) else { continue };
-            drafts.push(Draft {
-                series,
-                kind: PieceKind::Tail,
-                begin_ticks: rows.start_ticks(0),
-                end_ticks: rows.start_ticks(last) + spec.row_ticks(),
-                place: Place::Blob(tail::encode(&rows)),
-                rows: rows.len() as u64,
-                missing: count_missing(&rows) as u64,
-            });
-        }
+/// Adds rows to it.
+pub(crate) fn feed_rows(sum: &mut Xxh3, series: SeriesId, rows: &Rows) {
+    feed_ints(sum, &[series.0, rows.len() as i64]);
+    match &rows.starts {
+        Starts::Grid { first_ticks, step_ticks } => feed_ints(sum, &[*first_ticks, *step_ticks]),
+        Starts::Listed(starts) => feed_ints(sum, starts),
     }
-    drafts
+    for bits in [&rows.validity, &rows.estimated] {
+        feed_ints(sum, &[i64::from(bits.is_some())]);
+        bits.iter().flatten().for_each(|&word| feed_ints(sum, &[word as i64]));
+    }
+    with_values!(&rows.values, values => values.iter().for_each(|value| sum.update(&value.to_le_bytes())));
 }
 
-fn write_files(
-    inner: &Arc<Inner>,
-    runtime: &Handle,
-    parts: BTreeMap<SeriesId, (Arc<SeriesSpec>, Vec<Rows>)>,
-) -> Result<Written, StoreError> {
-    let mut sinks: BTreeMap<(DataType, bool), FileSink> = BTreeMap::new();
-    for (series, (spec, parts)) in parts {
-        let irregular = spec.layout == Layout::Irregular;
-        let new_sink = || FileSink::new(inner.clone(), runtime.clone(), spec.data_type, irregular, false);
-        let sink = sinks.entry((spec.data_type, irregular)).or_insert_with(new_sink);
-        sink.set_series(series, spec.layout);
-        for rows in parts {
-            let mut splitter = Splitter::new(&spec);
-            splitter.push(&rows, sink)?;
-            splitter.finish(sink)?;
-        }
-    }
-    let mut all = Written::default();
-    for written in finish_all(sinks.into_values())? {
-        all.files.extend(written.files);
-        all.drafts.extend(written.drafts);
-    }
-    Ok(all)
+fn feed_ints(sum: &mut Xxh3, values: &[i64]) {
+    values.iter().for_each(|value| sum.update(&value.to_le_bytes()));
 }

@@ -7,6 +7,8 @@ mod integration {
     mod faults;
     mod model;
     mod repair;
+    mod rollups;
+    mod streaming;
     mod world;
     mod writing;
 }

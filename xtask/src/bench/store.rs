@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::lines::{Lines, case_cells, extremes, list, ms, number, text};
 use super::{Rounds, Setup, Target, machine, median, targets_table};
 use crate::run::run;
 
@@ -53,69 +54,6 @@ fn table(report: &Value) -> Result<String, String> {
     lines.add("");
     lines.0.extend(targets_table(&targets));
     Ok(lines.0.join("\n"))
-}
-
-/// Lines of Markdown.
-struct Lines(Vec<String>);
-
-impl Lines {
-    fn add(&mut self, line: impl Into<String>) {
-        self.0.push(line.into());
-    }
-
-    fn head(&mut self, title: &str, text: String, columns: &str) {
-        let dashes: Vec<&str> =
-            columns.split('|').enumerate().map(|(at, _)| if at == 0 { "---" } else { "---:" }).collect();
-        self.add("");
-        self.add(format!("### {title}"));
-        self.add("");
-        self.add(text);
-        self.add("");
-        self.add(format!("| {columns} |"));
-        self.add(format!("|{}|", dashes.join("|")));
-    }
-
-    fn row(&mut self, cells: &[String]) {
-        self.add(format!("| {} |", cells.join(" | ")));
-    }
-}
-
-/// A number of the report.
-fn number(value: &Value, key: &str) -> Result<f64, String> {
-    value[key].as_f64().ok_or_else(|| format!("the benchmark's report has no number {key:?} in {value}"))
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str, String> {
-    value[key].as_str().ok_or_else(|| format!("the benchmark's report has no text {key:?} in {value}"))
-}
-
-fn list<'a>(value: &'a Value, key: &str) -> Result<&'a [Value], String> {
-    let list = value[key].as_array().map(Vec::as_slice);
-    list.ok_or_else(|| format!("the benchmark's report has no list {key:?}"))
-}
-
-/// `fastest … slowest`, in milliseconds.
-fn extremes(seconds: &[f64]) -> String {
-    let fastest = seconds.iter().copied().fold(f64::INFINITY, f64::min);
-    let slowest = seconds.iter().copied().fold(0.0, f64::max);
-    format!("{} … {}", ms(fastest), ms(slowest))
-}
-
-fn ms(seconds: f64) -> String {
-    let ms = seconds * 1e3;
-    if ms < 10.0 { format!("{ms:.2}") } else { format!("{ms:.0}") }
-}
-
-/// The cells of a case: its label, its times, millions of samples a second, and how much faster `ours` is.
-fn case_cells(rounds: &Rounds<'_>, label: &str, case: &str, ours: &str) -> Result<Vec<String>, String> {
-    let seconds = rounds.seconds(case)?;
-    Ok(vec![
-        label.to_owned(),
-        ms(median(seconds.clone())),
-        extremes(&seconds),
-        format!("{:.1}", rounds.rate(case)? * 1e3),
-        format!("{:.2} ×", rounds.speed(ours, case)?),
-    ])
 }
 
 /// The cells of a case that ran with files in the page cache and without.

@@ -103,6 +103,7 @@ pub(crate) async fn read_all(view: &mut dyn ManifestRead) -> Result<(usize, usiz
     intact.extend(view.series(&ids).await?.iter().map(Stored::is_intact));
     let names: Vec<String> = ids.iter().map(|id| format!("/plant/met_mast/T{id}")).collect();
     intact.extend(view.series_with_keys(&names).await?.iter().map(Stored::is_intact));
+    intact.extend(view.series_with_prefix("/plant/", None, 1000).await?.iter().map(Stored::is_intact));
     intact.extend(view.pieces(&ids).await?.iter().map(Stored::is_intact));
     view.series_in_segments(&[0, 1, 2, 3, 4, 5, 6]).await?;
     intact.extend(view.segments(&ids).await?.iter().map(Stored::is_intact));

@@ -3,11 +3,18 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde_json::json;
 use sheaf_db::testing::TestDatabase;
 use sheaf_db::{Database, DatabaseError};
+use sheaf_model::CatalogPath;
 use sheaf_store::manifest::{CommitRow, Manifest, Stored};
 
 use super::rows::{fill, head, piece, read_all};
+
+/// Makes a database as it was before there was metadata.
+const FORGET_METADATA: &str = "
+    DROP TABLE catalogs; DROP TABLE resources; DROP TABLE sources;
+    DELETE FROM sheaf_migrations WHERE version = 'm0002_metadata'";
 
 /// Increments the commit of the head, `rounds` times.
 async fn increment(database: &Database, rounds: i64) {
@@ -118,6 +125,76 @@ async fn several_processes_take_turns_on_a_new_postgres_database() {
     several_processes_take_turns(&TestDatabase::postgres().await).await;
 }
 
+/// All of them find that tables are missing, and all of them write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_bring_an_older_database_up_to_date() {
+    let (sqlite, postgres) = (TestDatabase::sqlite(), TestDatabase::postgres().await);
+    for _ in 0..3 {
+        for test in [&sqlite, &postgres] {
+            let database = test.open().await;
+            let mut write = database.manifest().write().await.unwrap();
+            write.put_head(head(0)).await.unwrap();
+            write.delete_commits_below(i64::MAX).await.unwrap();
+            let pieces = write.pieces(&(0..20).collect::<Vec<_>>()).await.unwrap();
+            let keys: Vec<_> = pieces.iter().map(|piece| piece.row.piece_key()).collect();
+            write.delete_pieces(&keys).await.unwrap();
+            write.commit().await.unwrap();
+            database.close().await;
+        }
+        sqlite.run_on_sqlite(FORGET_METADATA).await;
+        postgres.run_on_postgres(FORGET_METADATA).await;
+        for test in [&sqlite, &postgres] {
+            // Open before the others bring it up to date.
+            let early = test.open().await;
+            assert_eq!(early.sources().list(None, 9).await.unwrap(), []);
+            several_processes_take_turns(test).await;
+            let (metadata, mount) = (early.metadata(), "/a".parse().unwrap());
+            assert_eq!(metadata.catalogs_below(&CatalogPath::Root, None, 9).await.unwrap(), []);
+            early.sources().add(mount, "csv".to_string(), json!({})).await.unwrap();
+            assert_eq!(test.open().await.sources().list(None, 9).await.unwrap().len(), 1);
+        }
+    }
+}
+
+/// Who may only read need not bring anything up to date.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_only_read_opens_an_older_database() {
+    let test = TestDatabase::postgres().await;
+    let mut write = test.open().await.manifest().write().await.unwrap();
+    fill(&mut *write).await;
+    write.commit().await.unwrap();
+    test.run_on_postgres(FORGET_METADATA).await;
+    test.run_on_postgres("CREATE ROLE visitor LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO visitor")
+        .await;
+    let database = Database::connect(&test.url().replace("//sheaf@", "//visitor@")).await.unwrap();
+    assert_eq!(read_all(&mut *database.manifest().read().await.unwrap()).await.unwrap().1, 0);
+    assert_eq!(database.metadata().catalogs_below(&CatalogPath::Root, None, 9).await.unwrap(), []);
+    let mount = "/a".parse().unwrap();
+    let error = database.sources().add(mount, "csv".to_string(), json!({})).await.unwrap_err();
+    assert!(error.to_string().contains("permission denied"), "{error}");
+}
+
+/// A transaction of another process does not keep readers from opening a database that lacks tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_an_older_database_waits_for_nobody() {
+    let (sqlite, postgres) = (TestDatabase::sqlite(), TestDatabase::postgres().await);
+    drop((sqlite.open().await, postgres.open().await));
+    sqlite.run_on_sqlite(FORGET_METADATA).await;
+    postgres.run_on_postgres(FORGET_METADATA).await;
+    for test in [sqlite, postgres] {
+        let (first, second) = (test.open().await, test.open().await);
+        // It brings the database up to date, and holds it.
+        let write = first.manifest().write().await.unwrap();
+        let mount = "/a".parse().unwrap();
+        let reading = async {
+            assert_eq!(second.sources().find(&mount).await.unwrap(), None);
+            assert_eq!(test.open().await.sources().list(None, 9).await.unwrap(), []);
+        };
+        tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap();
+        drop(write);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_is_killed_leaves_whole_commits() {
     for wait_ms in [60, 90, 130, 180] {
@@ -205,7 +282,7 @@ async fn opening_again_changes_nothing() {
             let database = test.open().await;
             let mut view = database.manifest().read().await.unwrap();
             let (rows, damaged) = read_all(&mut *view).await.unwrap();
-            assert_eq!((rows, damaged), (1 + 3 * 300 + 2000 + 3 * 49 + 3 * 7 + 49, 0));
+            assert_eq!((rows, damaged), (1 + 4 * 300 + 2000 + 3 * 49 + 3 * 7 + 49, 0));
             drop(view);
             database.close().await;
         }

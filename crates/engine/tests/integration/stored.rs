@@ -33,7 +33,7 @@ async fn new_store(data_type: DataType, period: SamplePeriod, phase_ticks: i64) 
 
 async fn read(store: &Store, id: SeriesId, query: Query) -> Vec<Vec<f64>> {
     let snapshot = store.snapshot(&[id]).await.unwrap();
-    let reading = read_stored(&snapshot, id, query).await.unwrap();
+    let reading = read_stored(&snapshot, id, query, None).await.unwrap();
     let wanted = reading.values() as usize;
     let columns = tokio::task::spawn_blocking(|| {
         let mut columns: Vec<Vec<f64>> = Vec::new();
@@ -49,7 +49,7 @@ async fn read(store: &Store, id: SeriesId, query: Query) -> Vec<Vec<f64>> {
     columns
 }
 
-fn bits(values: &[f64]) -> Vec<u64> {
+pub(super) fn bits(values: &[f64]) -> Vec<u64> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
@@ -86,7 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
     )
 }
 
-fn value(seed: u64, index: usize, missing_percent: u64) -> f64 {
+pub(super) fn value(seed: u64, index: usize, missing_percent: u64) -> f64 {
     let mut mixed = seed.wrapping_add(index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed ^= mixed >> 29;
     mixed = mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9);

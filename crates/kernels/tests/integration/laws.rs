@@ -1,7 +1,9 @@
 //! Split anywhere, coarsen, and the sequential formulas, for every statistic.
 
 use proptest::prelude::*;
-use sheaf_kernels::testing::{Violation, check_coarsen, check_sequential, check_split_anywhere};
+use sheaf_kernels::testing::{
+    Violation, check_coarsen, check_one_answer, check_sequential, check_split_anywhere,
+};
 use sheaf_kernels::{Grid, Statistic};
 
 use super::series::{Recipe, SAMPLE_TYPES, Shape, recipes};
@@ -40,6 +42,20 @@ proptest! {
         let series = recipe.series();
         for statistic in Statistic::ALL {
             check_coarsen(statistic, series.run(), per_bucket, factor, offset)?;
+        }
+    }
+
+    #[test]
+    fn families_answer_with_the_same_bits(
+        recipe in recipes(5000),
+        per_bucket in buckets(),
+        offset in 0..4000_usize,
+        factor in 1..20_usize,
+    ) {
+        let series = recipe.series();
+        let grid = Grid::new(per_bucket, offset).unwrap();
+        for statistic in Statistic::ALL {
+            check_one_answer(statistic, series.run(), grid, factor)?;
         }
     }
 

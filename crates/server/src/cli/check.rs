@@ -2,9 +2,10 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
-use sheaf_store::{CheckOptions, Finding, Settings, check};
+use sheaf_store::{CheckOptions, Finding, LocalDisk, Settings, check};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
@@ -33,9 +34,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let options = CheckOptions { repair: args.repair, accept_loss: args.accept_loss };
-    let report = data::run(async |watch| {
-        let (disk, manifest) = args.data.existing().await?;
-        Ok(check(disk, manifest, Settings::default(), options, &watch).await?)
+    let report = data::run(data::Unit::Count, async |watch| {
+        let (folder, database) = args.data.existing().await?;
+        let disk = Arc::new(LocalDisk::new(folder)?);
+        Ok(check(disk, Arc::new(database.manifest()), Settings::default(), options, &watch).await?)
     })?;
     let code = if report.damages() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {

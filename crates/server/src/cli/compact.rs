@@ -29,8 +29,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
-    let done = data::run(async |watch| {
-        let store = args.data.open().await?;
+    let done = data::run(data::Unit::Count, async |watch| {
+        let store = args.data.open().await?.store;
         Ok(store.compact(CompactOptions { all: args.all }, &watch).await?)
     })?;
     let code = if done.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };

@@ -1,14 +1,23 @@
 //! Where the data are, and how commands that take time work on them.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sheaf_db::Database;
-use sheaf_store::manifest::Manifest;
-use sheaf_store::{Disk, LocalDisk, Settings, Store, Watch};
+use sheaf_engine::{Base, Resolved, resolve, resolve_in_place};
+use sheaf_model::{CatalogId, ResourceId, ResourcePath};
+use sheaf_sources::DataSource;
+use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, Watch};
+
+use super::source;
+
+/// Rows of metadata that are looked up at once.
+const PAGE: usize = 1000;
 
 /// Name of the SQLite database in the data folder.
 const DATABASE: &str = "sheaf.db";
@@ -39,59 +48,181 @@ impl DataArgs {
         }
     }
 
+    /// The options that say where the data are, as they have to be given again.
+    pub(crate) fn as_options(&self) -> String {
+        let folder = self.data_dir.as_ref().map(|folder| format!(" --data-dir {}", folder.display()));
+        // The URL may hold a password, so it is not shown.
+        let database = self.database.as_ref().map(|_| " --database URL".to_owned());
+        [folder, database].into_iter().flatten().collect()
+    }
+
+    async fn connect(&self, folder: &Path) -> Result<Database, Box<dyn Error>> {
+        Ok(match &self.database {
+            Some(url) => Database::connect(url).await?,
+            None => Database::sqlite(&folder.join(DATABASE)).await?,
+        })
+    }
+
     /// The folder and the database, which must both be there.
-    pub(crate) async fn existing(&self) -> Result<(Arc<dyn Disk>, Arc<dyn Manifest>), Box<dyn Error>> {
+    pub(crate) async fn existing(&self) -> Result<(PathBuf, Database), Box<dyn Error>> {
         let folder = self.folder()?;
-        let file = folder.join(DATABASE);
-        if !folder.is_dir() || (self.database.is_none() && !file.is_file()) {
+        if !folder.is_dir() || (self.database.is_none() && !folder.join(DATABASE).is_file()) {
             return Err(format!(
                 "there is no store in {}: name its folder with --data-dir, or write something first",
                 folder.display()
             )
             .into());
         }
-        let database = match &self.database {
-            Some(url) => Database::connect(url).await?,
-            None => Database::sqlite(&file).await?,
-        };
-        Ok((Arc::new(LocalDisk::new(folder)?), Arc::new(database.manifest())))
+        let database = self.connect(&folder).await?;
+        Ok((folder, database))
     }
 
     /// The store; a new one if there is none.
-    pub(crate) async fn create(&self) -> Result<Store, Box<dyn Error>> {
+    pub(crate) async fn create(&self) -> Result<Data, Box<dyn Error>> {
         let folder = self.folder()?;
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("can't make the folder {}: {error}", folder.display()))?;
-        let database = match &self.database {
-            Some(url) => Database::connect(url).await?,
-            None => Database::sqlite(&folder.join(DATABASE)).await?,
-        };
-        let disk = Arc::new(LocalDisk::new(folder)?);
-        Ok(Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?)
+        let database = self.connect(&folder).await?;
+        Data::new(folder, database).await
     }
 
     /// The store, which must be there.
-    pub(crate) async fn open(&self) -> Result<Store, Box<dyn Error>> {
-        let (disk, manifest) = self.existing().await?;
-        Ok(Store::open(disk, manifest, Settings::default()).await?)
+    pub(crate) async fn open(&self) -> Result<Data, Box<dyn Error>> {
+        let (folder, database) = self.existing().await?;
+        Data::new(folder, database).await
+    }
+}
+
+/// A store, and what else its folder and its database hold.
+pub(crate) struct Data {
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    /// States that are kept. What is put into them is written in the background, and at the end of the program.
+    pub(crate) rollups: Arc<Rollups>,
+}
+
+impl Data {
+    async fn new(folder: PathBuf, database: Database) -> Result<Data, Box<dyn Error>> {
+        let rollups = Arc::new(Rollups::new(folder.join(ROLLUPS_FILE), RollupSettings::default()));
+        let disk = Arc::new(LocalDisk::new(folder)?);
+        let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
+        Ok(Data { store, database, rollups })
+    }
+
+    /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
+    /// the store, unless their resource says otherwise.
+    pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, Box<dyn Error>> {
+        let mut sources: HashMap<CatalogId, Option<Arc<dyn DataSource>>> = HashMap::new();
+        let mut found = Vec::with_capacity(paths.len());
+        for path in paths {
+            let catalog = path.catalog();
+            if !sources.contains_key(catalog) {
+                let source = self.source(catalog).await?;
+                sources.insert(catalog.clone(), source);
+            }
+            let properties = self.database.metadata().resource(catalog, path.resource()).await?;
+            let mut unit = properties.unit().map(str::to_owned);
+            let mut resolved = match sources.get(catalog).cloned().flatten() {
+                Some(source) => {
+                    let path = path.clone();
+                    tokio::task::spawn_blocking(move || resolve_in_place(&source, &path)).await??
+                }
+                None => resolve(&self.store, path).await?,
+            };
+            let period = resolved.base.period();
+            match &mut resolved.base {
+                Base::Stored { rollups, .. } => {
+                    let without = properties.without_rollups()?;
+                    *rollups =
+                        Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
+                }
+                Base::InPlace { series, .. } => unit = unit.or(series.unit.clone()),
+            }
+            found.push(Found { resolved, unit });
+        }
+        Ok(found)
+    }
+
+    /// The units of the resources of a catalog, as far as they are known.
+    pub(crate) async fn units(
+        &self,
+        catalog: &CatalogId,
+    ) -> Result<HashMap<ResourceId, String>, Box<dyn Error>> {
+        let metadata = self.database.metadata();
+        let mut units = HashMap::new();
+        let mut after: Option<ResourceId> = None;
+        loop {
+            let page = metadata.resources_of(catalog, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(units) };
+            after = Some(last.resource.clone());
+            units.extend(
+                page.into_iter().filter_map(|of| Some((of.resource, of.properties.unit()?.to_owned()))),
+            );
+        }
+    }
+
+    /// The source that provides exactly this catalog.
+    pub(crate) async fn source(
+        &self,
+        catalog: &CatalogId,
+    ) -> Result<Option<Arc<dyn DataSource>>, Box<dyn Error>> {
+        let source = self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog);
+        let Some(source) = source else { return Ok(None) };
+        let open = move || source::open(&source).map_err(|error| error.to_string());
+        Ok(Some(tokio::task::spawn_blocking(open).await??))
+    }
+}
+
+/// A path with what it is computed from, and its unit.
+pub(crate) struct Found {
+    pub(crate) resolved: Resolved,
+    pub(crate) unit: Option<String>,
+}
+
+/// What progress is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    /// Bytes.
+    Bytes,
+    /// Things.
+    Count,
+}
+
+impl Unit {
+    /// The template of the progress bar, with or without a known end.
+    fn template(self, has_end: bool) -> &'static str {
+        match (self, has_end) {
+            (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            (Unit::Bytes, false) => "{msg} {spinner} {bytes} {bytes_per_sec}",
+            (Unit::Count, true) => "{msg} {wide_bar} {pos}/{len} {eta}",
+            (Unit::Count, false) => "{msg} {spinner} {pos}",
+        }
     }
 }
 
 /// Runs a command that works on a store. Ctrl-C cancels it, progress shows on a terminal.
-pub(crate) fn run<T, F>(command: impl FnOnce(Watch) -> F) -> Result<T, Box<dyn Error>>
+pub(crate) fn run<T, F>(unit: Unit, command: impl FnOnce(Watch) -> F) -> Result<T, Box<dyn Error>>
 where
     F: Future<Output = Result<T, Box<dyn Error>>>,
 {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bar = ProgressBar::no_length();
-    // A template that does not parse would be a mistake in this line; the default style will do.
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-        bar.set_style(style);
-    }
+    // A template that does not parse would be a mistake above; the default style will do.
+    let style = |has_end| ProgressStyle::with_template(unit.template(has_end)).ok();
+    let (with_end, without_end) = (style(true), style(false));
+    let has_end = AtomicBool::new(true);
+    bar.set_style(with_end.clone().unwrap_or_else(ProgressStyle::default_bar));
     let watch = Watch::new({
         let bar = bar.clone();
         move |progress| {
-            bar.set_length(progress.total);
+            let is_known = progress.total > 0 || unit == Unit::Count;
+            if has_end.swap(is_known, Ordering::Relaxed) != is_known {
+                let style = if is_known { &with_end } else { &without_end };
+                bar.set_style(style.clone().unwrap_or_else(ProgressStyle::default_bar));
+            }
+            if is_known {
+                bar.set_length(progress.total);
+            }
             bar.set_position(progress.done);
             bar.set_message(progress.what);
         }

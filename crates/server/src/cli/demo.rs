@@ -1,88 +1,185 @@
-//! `sheaf demo`: one hour of a made-up mast, aggregated in memory.
+//! `sheaf demo`: a small store, and what can be read from it.
 
+use std::error::Error;
 use std::f64::consts::TAU;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
 use serde_json::json;
-use sheaf_engine::read_samples;
-use sheaf_model::{Kind, RepresentationId, SamplePeriod, Samples, TimeRange, Values};
+use sheaf_db::ResourceMetadata;
+use sheaf_model::{CatalogId, Properties, ResourceId, SamplePeriod, Samples, SeriesKey, Tick, Values};
+use sheaf_store::{Layout, SeriesSpec};
 
 use super::Outcome;
+use super::data::{self, Data, DataArgs};
+use super::read;
 
-/// Aggregate an hour of made-up samples in memory and show what became of them
+/// Make a store with made-up samples, read it, and say what to try next
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  sheaf demo")]
+#[command(after_help = "Example:
+  sheaf demo
+
+The samples are a mast with a day at 10 Hz and a meter with a year of hours, in the catalog /demo. A second run finds them
+there. `sheaf delete --all` removes them.")]
 pub(crate) struct Args {
-    /// Print one JSON object per row
+    #[command(flatten)]
+    data: DataArgs,
+    /// Print JSON: one object for each series, then what was read
     #[arg(long)]
     json: bool,
 }
 
-const KINDS: [Kind; 6] = [Kind::Count, Kind::Mean, Kind::Std, Kind::Min, Kind::Max, Kind::Median];
+/// A series of the demo.
+struct Made {
+    catalog: &'static str,
+    resource: &'static str,
+    unit: &'static str,
+    description: &'static str,
+    samples: Samples,
+}
 
-pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
-    let samples = temperatures()?;
-    let period: SamplePeriod = "10_min".parse()?;
-    let range = TimeRange::new("2020-01-01T00:00Z".parse()?, "2020-01-01T01:00Z".parse()?)?;
-    let started = Instant::now();
-    let columns = KINDS
-        .into_iter()
-        .map(|kind| read_samples(&samples, RepresentationId { period, kind }, range, None))
-        .collect::<Result<Vec<_>, _>>()?;
-    let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+/// What is shown, from begin to end.
+const SHOWN: [&str; 4] = [
+    "/demo/mast/temperature/1_h_mean",
+    "/demo/mast/temperature/1_h_std",
+    "/demo/mast/wind_speed/1_h_max",
+    "/demo/mast/wind_direction/1_h_mean_polar_deg",
+];
 
-    if args.json {
-        for (row, _) in columns[0].iter().enumerate() {
-            let mut object = serde_json::Map::new();
-            object.insert("begin".to_owned(), json!(begin(range, period, row)));
-            for (kind, column) in KINDS.iter().zip(&columns) {
-                // JSON has no NaN: it becomes null.
-                object.insert(kind.name().to_owned(), json!(column[row]));
+pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
+    data::run(data::Unit::Count, async |watch| {
+        let data = args.data.create().await?;
+        for made in series()? {
+            let (key, samples) = (made.key()?, made.samples.len());
+            let started = Instant::now();
+            let is_new = made.write(&data).await?;
+            let elapsed_ms = started.elapsed().as_secs_f64() * 1e3;
+            if args.json {
+                writeln!(out, "{}", json!({"series": key, "samples": samples, "written": is_new}))?;
+            } else if is_new {
+                let samples = data::count(samples as u64);
+                writeln!(out, "{key}: wrote {samples} samples, durable after {elapsed_ms:.0} ms")?;
+            } else {
+                writeln!(out, "{key}: is there")?;
             }
-            writeln!(out, "{}", serde_json::Value::Object(object))?;
         }
-        return Ok(ExitCode::SUCCESS);
-    }
-    writeln!(
-        out,
-        "/plant/mast/T1, °C: {} samples of {}, made up; 00:31 to 00:32 is missing.",
-        samples.len(),
-        samples.period()
-    )?;
-    writeln!(
-        out,
-        "\n{:<22}{}",
-        "/plant/mast/T1/10_min_",
-        KINDS.map(|kind| format!("{:>10}", kind.name())).concat()
-    )?;
-    for row in 0..columns[0].len() {
-        write!(out, "{:<22}", begin(range, period, row))?;
-        for (kind, column) in KINDS.iter().zip(&columns) {
-            let decimals = if *kind == Kind::Count { 0 } else { 3 };
-            write!(out, "{:>10.decimals$}", column[row])?;
+        let paths = SHOWN.into_iter().map(str::parse).collect::<Result<Vec<_>, _>>()?;
+        if !args.json {
+            writeln!(out, "\n$ sheaf read {} --rows 6", SHOWN.join(" "))?;
         }
-        writeln!(out)?;
-    }
-    writeln!(out, "\nNaN: less than 99 % of the bucket's samples are valid. The count is never withheld.")?;
-    writeln!(out, "{} reads of {} samples took {elapsed_ms:.1} ms.", KINDS.len(), samples.len())?;
-    writeln!(out, "\nThere is no ingest and no server yet. Try next:")?;
-    writeln!(out, "  sheaf kinds")?;
-    writeln!(out, "  sheaf path '/plant/mast/T1/600_s_mean#base=10_ms'")?;
-    Ok(ExitCode::SUCCESS)
+        let started = Instant::now();
+        read::show(&data, &paths, args.json, 6, &watch, out).await?;
+        if args.json {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let place = args.data.as_options();
+        writeln!(
+            out,
+            "\nThat took {:.1} ms. A value is missing (–) where less than 99 % of its samples are valid.",
+            started.elapsed().as_secs_f64() * 1e3
+        )?;
+        writeln!(out, "\nTry next:")?;
+        writeln!(out, "  sheaf catalogs{place}")?;
+        writeln!(out, "  sheaf read /demo/meter/energy/7_d_sum --rows 8{place}")?;
+        writeln!(out, "  sheaf read '/demo/mast/wind_speed/10_min_mean#threshold=0.5' --format csv{place}")?;
+        writeln!(out, "  sheaf export /demo --format parquet -o exported{place}")?;
+        writeln!(out, "  sheaf ingest your.csv --catalog /your/catalog{place}")?;
+        Ok(ExitCode::SUCCESS)
+    })
 }
 
-fn begin(range: TimeRange, period: SamplePeriod, row: usize) -> String {
-    range.begin().checked_add(period.ticks() * row as i64).map(|tick| tick.to_string()).unwrap_or_default()
+impl Made {
+    fn key(&self) -> Result<String, Box<dyn Error>> {
+        let (catalog, resource) = self.ids()?;
+        Ok(SeriesKey { catalog, resource, period: Some(self.samples.period()) }.to_string())
+    }
+
+    fn ids(&self) -> Result<(CatalogId, ResourceId), Box<dyn Error>> {
+        Ok((self.catalog.parse()?, self.resource.parse()?))
+    }
+
+    /// Writes the series, unless it is there; whether it did.
+    async fn write(self, data: &Data) -> Result<bool, Box<dyn Error>> {
+        let key = self.key()?;
+        let (catalog, resource) = self.ids()?;
+        let layout = Layout::Regular { period: self.samples.period(), phase_ticks: 0 };
+        let spec = SeriesSpec { key, data_type: self.samples.values().data_type(), layout };
+        let series = match data.store.create_series(&[spec]).await?[..] {
+            [series] => series,
+            _ => return Err("the store made another number of series than asked for".into()),
+        };
+        if data.store.snapshot(&[series]).await?.range(series)?.is_some() {
+            return Ok(false);
+        }
+        let mut properties = Properties::default();
+        properties.insert("unit", self.unit);
+        properties.insert("description", self.description);
+        let metadata = ResourceMetadata { catalog, resource, properties };
+        data.database.metadata().patch(Vec::new(), vec![metadata]).await?;
+        data.store.write(sheaf_store::Write::new().rows(series, self.samples)).await?;
+        Ok(true)
+    }
 }
 
-/// An hour at 100 Hz: a slow swing and a fast one.
-fn temperatures() -> Result<Samples, Box<dyn std::error::Error>> {
-    let values = (0..360_000).map(|index| {
-        let minutes = f64::from(index) / 6000.0;
-        let value = 12.0 + 3.0 * (minutes / 60.0 * TAU).sin() + 0.2 * (minutes * 7.0 * TAU).sin();
-        if (31.0..32.0).contains(&minutes) { f64::NAN } else { (value * 1e3).round() / 1e3 }
+/// A mast at 10 Hz for a day, from 12:30 to 12:40 without wind, and a meter for a year.
+fn series() -> Result<[Made; 4], Box<dyn Error>> {
+    let day: Tick = "2020-06-01T00:00Z".parse()?;
+    let tenth: SamplePeriod = "100_ms".parse()?;
+    let samples_of_a_day = 864_000;
+    let mast = |value: &dyn Fn(f64, f64) -> f64| -> Result<Samples, Box<dyn Error>> {
+        let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+        let values = (0..samples_of_a_day).map(|index| {
+            let hours = f64::from(index) / 36_000.0;
+            (value(hours, noise.next()) * 1e3).round() / 1e3
+        });
+        Ok(Samples::new(day, tenth, Values::F64(values.collect()))?)
+    };
+    let is_calibrating = |hours: f64| (12.5..12.5 + 1.0 / 6.0).contains(&hours);
+    let temperature = mast(&|hours, noise| 14.0 - 6.0 * ((hours - 3.0) / 24.0 * TAU).cos() + 0.2 * noise)?;
+    let speed = mast(&|hours, noise| {
+        let speed = 7.0 + 3.0 * (hours / 5.0 * TAU).sin() + (hours * 40.0).sin() + 1.5 * noise;
+        if is_calibrating(hours) { f64::NAN } else { speed.max(0.0) }
+    })?;
+    // It turns through north, where a plain mean would say south.
+    let direction = mast(&|hours, noise| {
+        let degrees = (340.0 + 3.0 * hours + 8.0 * noise).rem_euclid(360.0);
+        if is_calibrating(hours) { f64::NAN } else { degrees }
+    })?;
+    let mut noise = Noise(0x2545_f491_4f6c_dd1d);
+    let energy = (0..8784_i32).map(|hour| {
+        let (day, hour) = (hour / 24, hour % 24);
+        let is_open = day % 7 < 5 && (7..19).contains(&hour);
+        let season = 20.0 * (f64::from(day) / 366.0 * TAU).cos();
+        (40.0 + season + if is_open { 60.0 } else { 0.0 } + 5.0 * noise.next()).round() as i64
     });
-    Ok(Samples::new("2020-01-01T00:00Z".parse()?, "10_ms".parse()?, Values::F64(values.collect()))?)
+    let energy = Samples::new("2020-01-01T00:00Z".parse()?, "1_h".parse()?, Values::I64(energy.collect()))?;
+    let of = |catalog, resource, unit, description, samples| Made {
+        catalog,
+        resource,
+        unit,
+        description,
+        samples,
+    };
+    Ok([
+        of("/demo/mast", "temperature", "°C", "air temperature at 80 m", temperature),
+        of("/demo/mast", "wind_speed", "m/s", "wind speed at 80 m, without 12:30 to 12:40", speed),
+        of("/demo/mast", "wind_direction", "deg", "where the wind comes from", direction),
+        of("/demo/meter", "energy", "kWh", "energy used in an hour", energy),
+    ])
+}
+
+/// Numbers around 0 that are the same in every run: the sum of three from -1/3 to 1/3, made by Marsaglia's xorshift.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f64 {
+        let mut uniform = || {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            ((self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0) / 3.0
+        };
+        uniform() + uniform() + uniform()
+    }
 }

@@ -32,7 +32,7 @@ enum Command {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let Command::Stats { data, json } = &args.command;
-    let stats = data::run(async |_| Ok(data.open().await?.stats().await?))?;
+    let stats = data::run(data::Unit::Count, async |_| Ok(data.open().await?.store.stats().await?))?;
     if *json {
         writeln!(out, "{}", describe(&stats))?;
     } else {

@@ -3,18 +3,16 @@
 //! Nothing is guessed in silence: what was recognized is reported, and what could be two things is an error that names
 //! the option which decides.
 
-use std::io::Cursor;
-
 use sheaf_model::{SamplePeriod, Tick};
 
 use super::number::parse_number;
 use super::options::{ColumnRef, CsvOptions, Decimal, Header, Layout, TimeFormat};
-use super::record::{RecordError, Records};
+use super::record::{BadRecord, Records};
 use super::time::{DateCache, TimeReader, check_format, day_or_month, is_clock, parse_iso};
 use super::title::{decode, read_comment, split_unit};
 use super::zone::Zone;
 use crate::error::{ColumnName, RowError, RowProblem, SourceError, TableProblem, TimeProblem};
-use crate::table::Metadata;
+use crate::table::{Metadata, Place};
 
 /// How a table is to be read.
 #[derive(Debug)]
@@ -22,12 +20,11 @@ pub(crate) struct Plan {
     pub(crate) delimiter: u8,
     /// `None` as long as there are only integers.
     pub(crate) decimal: Option<Decimal>,
-    /// Lines before the header that are not even comments.
-    pub(crate) skipped_lines: u64,
+    /// Where the rows begin, behind the titles: so many bytes from the beginning, in this line.
+    pub(crate) body_at: usize,
+    pub(crate) body_line: u64,
     /// The line of the titles.
     pub(crate) header_line: Option<u64>,
-    /// Whether the titles are in a comment.
-    pub(crate) header_in_comment: bool,
     pub(crate) titles: Vec<String>,
     pub(crate) latin1: bool,
     pub(crate) time: usize,
@@ -56,20 +53,21 @@ pub(crate) enum Roles {
 /// Records that are looked at.
 const SAMPLE_RECORDS: usize = 200;
 
+/// Bytes of an input that are looked at: if the first ones are not enough, so many more.
+pub(crate) const SAMPLE_BYTES: [usize; 3] = [64 << 10, 1 << 20, 32 << 20];
+
 /// Whether so much of an input is enough to recognize how it is written.
-pub(crate) fn is_enough(sample: &[u8], header: Header) -> bool {
-    let before = match header {
+pub(crate) fn is_enough(sample: &[u8], options: &CsvOptions) -> bool {
+    let before = match options.header {
         Header::Line(line) => usize::try_from(line).unwrap_or(usize::MAX),
         Header::Auto | Header::None => 0,
     };
-    let lines = || memchr::memchr2_iter(b'\n', b'\r', sample).count();
+    let is_comment = |line: &[u8]| options.comments.prefix().is_some_and(|prefix| line.starts_with(prefix));
+    let lines = sample.split(|&byte| byte == b'\n' || byte == b'\r').skip(before);
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty() && !is_comment(line));
     // A few records do where they are long.
-    match sample.len() {
-        0..0x1_0000 => false,
-        0x1_0000..0x10_0000 => lines() >= before.saturating_add(2 * SAMPLE_RECORDS),
-        0x10_0000..0x200_0000 => lines() >= before.saturating_add(10),
-        _ => true,
-    }
+    let wanted = if sample.len() < SAMPLE_BYTES[1] { 2 * SAMPLE_RECORDS } else { 10 };
+    lines.take(wanted).count() == wanted
 }
 
 /// The titles of times in a Nexus export, and what they mean.
@@ -82,25 +80,25 @@ const NEXUS_TITLES: [(&str, TimeFormat); 4] = [
 
 /// Names of columns of times; those in front are preferred. Of a column that none of them is, the values decide.
 #[rustfmt::skip]
-const TIME_NAMES: [&str; 24] = [
+pub(crate) const TIME_NAMES: [&str; 24] = [
     "time", "timestamp", "date_time", "datetime", "start", "begin", "start_time", "interval_start",
     "period_start", "from", "date", "ts", "dt", "zeit", "zeitstempel", "zeitpunkt", "datum", "datum_zeit",
     "time_utc", "utc", "unix_time", "unixtime", "epoch", "excel_time",
 ];
 #[rustfmt::skip]
-const SERIES_NAMES: [&str; 18] = [
+pub(crate) const SERIES_NAMES: [&str; 18] = [
     "series", "series_id", "name", "channel", "tag", "variable", "sensor", "sensor_id", "signal", "resource",
     "meter", "meter_id", "point", "parameter", "metric", "trace", "trace_id", "id",
 ];
-const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
-const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
+pub(crate) const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
+pub(crate) const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
 
 /// A title as it is compared with the names above.
-fn plain(title: &str) -> String {
+pub(crate) fn plain(title: &str) -> String {
     split_unit(title).0.trim().to_lowercase().replace([' ', '-'], "_")
 }
 
-fn rank(title: &str, names: &[&str]) -> Option<usize> {
+pub(crate) fn rank(title: &str, names: &[&str]) -> Option<usize> {
     let title = plain(title);
     names.iter().position(|name| *name == title)
 }
@@ -113,6 +111,8 @@ struct Sample {
     /// Records that can't be split, and the first of them.
     failures: usize,
     failure: Option<(u64, RowProblem)>,
+    /// Where the first record ends, and the line behind it.
+    first_end: (usize, u64),
 }
 
 struct SampleRow {
@@ -222,7 +222,7 @@ impl Detector<'_> {
         }
         let metadata = self.metadata();
         let delimiter = self.delimiter()?;
-        let Sample { mut rows, comment, failure, .. } = self.sample(delimiter, SAMPLE_RECORDS);
+        let Sample { mut rows, comment, failure, first_end, .. } = self.sample(delimiter, SAMPLE_RECORDS);
         if rows.is_empty() {
             return Err(self.no_row(failure));
         }
@@ -239,14 +239,17 @@ impl Detector<'_> {
             text.into_owned()
         };
         let mut header_line = None;
-        let mut header_in_comment = false;
+        let (mut body_at, mut body_line) = (0, 1);
         let titles: Vec<String> = if self.is_header(&rows) {
             let header = rows.remove(0);
+            if failure.as_ref().is_some_and(|(line, _)| *line < header.line) {
+                return Err(self.no_row(failure));
+            }
             header_line = Some(header.line);
+            (body_at, body_line) = first_end;
             header.cells.iter().map(|cell| text(&cell.text)).collect()
         } else if let Some((line, cells)) = self.header_in_comment(comment, delimiter, rows[0].cells.len()) {
             header_line = Some(line);
-            header_in_comment = true;
             cells.iter().map(|cell| text(&cell.text)).collect()
         } else {
             (1..=rows[0].cells.len()).map(|number| format!("column_{number}")).collect()
@@ -292,12 +295,9 @@ impl Detector<'_> {
         Ok(Plan {
             delimiter,
             decimal,
-            skipped_lines: match self.options.header {
-                Header::Line(line) => line - 1,
-                Header::Auto | Header::None => 0,
-            },
+            body_at,
+            body_line,
             header_line,
-            header_in_comment,
             titles: table.titles,
             latin1,
             time,
@@ -327,18 +327,17 @@ impl Detector<'_> {
     /// The first records, cut at `delimiter`.
     fn sample(&self, delimiter: u8, most: usize) -> Sample {
         let prefix = self.options.comments.prefix();
-        let mut records = Records::new(Box::new(Cursor::new(self.sample.to_vec())), delimiter, prefix);
-        let mut sample = Sample { rows: Vec::new(), comment: None, failures: 0, failure: None };
+        let mut records = Records::new(self.sample, delimiter, prefix);
+        let mut sample =
+            Sample { rows: Vec::new(), comment: None, failures: 0, failure: None, first_end: (0, 1) };
         if let Header::Line(line) = self.options.header {
-            if records.skip_lines(line - 1).is_err() {
-                return sample;
-            }
+            records.skip_lines(line - 1);
             records.set_comment(None);
         }
         while sample.rows.len() + sample.failures < most {
             let line = match records.advance() {
                 Ok(Some(line)) => line,
-                Err(RecordError::Record { line, problem }) => {
+                Err(BadRecord { line, problem }) => {
                     // Told when it is read for good, unless it is all there is.
                     sample.failures += 1;
                     let is_fatal = problem.is_fatal();
@@ -348,9 +347,10 @@ impl Detector<'_> {
                     }
                     continue;
                 }
-                Ok(None) | Err(RecordError::Io(_)) => break,
+                Ok(None) => break,
             };
             if sample.rows.is_empty() {
+                sample.first_end = (records.position(), records.line());
                 sample.comment = records.last_comment().map(|(line, text)| (line, text.to_vec()));
             }
             let mut cells: Vec<SampleCell> = (0..records.len())
@@ -368,7 +368,7 @@ impl Detector<'_> {
             sample.rows.push(SampleRow { line, cells });
         }
         // The last record may be cut off.
-        if !self.complete && records.is_exhausted() && sample.rows.len() > 1 {
+        if !self.complete && records.position() == self.sample.len() {
             sample.rows.pop();
         }
         sample
@@ -379,7 +379,8 @@ impl Detector<'_> {
         match (failure, self.options.header) {
             (Some((line, problem)), _) => {
                 let input = self.input.to_owned();
-                RowError { input, line, column: None, text: String::new(), problem }.into()
+                RowError { input, place: Place::Line, line, column: None, text: String::new(), problem }
+                    .into()
             }
             (None, Header::Line(wanted)) if !self.sample.is_empty() => {
                 self.error(None, TableProblem::NoHeaderLine { wanted })
@@ -484,7 +485,7 @@ impl Detector<'_> {
         width: usize,
     ) -> Option<(u64, Vec<SampleCell>)> {
         let (line, comment) = comment.filter(|_| self.options.header == Header::Auto)?;
-        let mut records = Records::new(Box::new(Cursor::new(comment)), delimiter, None);
+        let mut records = Records::new(&comment, delimiter, None);
         records.advance().ok()??;
         let cells: Vec<_> = (0..records.len()).map(|index| self.cell(records.field(index), false)).collect();
         let is_title = |cell: &SampleCell| cell.kind == CellKind::Text && !cell.text.contains(&b':');
@@ -632,7 +633,8 @@ impl Detector<'_> {
                 // What does not fit is told row by row.
                 return Ok(column);
             }
-            let (line, text) = table.example(column, |kind| kind != CellKind::Missing);
+            let is_unknown = |kind| !matches!(kind, CellKind::Missing | CellKind::Time);
+            let (line, text) = table.example(column, is_unknown);
             let column = table.column(column);
             return Err(self.error(line, TableProblem::UnknownTimes { column, text }));
         }
@@ -753,18 +755,8 @@ impl Detector<'_> {
         Err(self.error(line, TableProblem::UnclearNumbers { column, text }))
     }
 
-    /// The unit of Unix times, where all numbers lie between 1973 and 2286 in it. No number does in two units.
     fn unix_format(&self, table: &Table, column: usize) -> Option<TimeFormat> {
-        let unit = |number: f64| match number {
-            1e8..1e10 => Some(TimeFormat::UnixS),
-            1e11..1e13 => Some(TimeFormat::UnixMs),
-            1e14..1e16 => Some(TimeFormat::UnixUs),
-            1e17..1e19 => Some(TimeFormat::UnixNs),
-            _ => None,
-        };
-        let mut units = numbers(table, column).map(unit);
-        let first = units.next()??;
-        units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
+        unix_unit(numbers(table, column))
     }
 
     fn is_increasing(&self, table: &Table, column: usize) -> bool {
@@ -931,6 +923,20 @@ fn mode(rows: &[SampleRow]) -> (usize, usize) {
         }
     }
     best
+}
+
+/// The unit of Unix times, where all numbers lie between 1973 and 2286 in it. No number does in two units.
+pub(crate) fn unix_unit(numbers: impl IntoIterator<Item = f64>) -> Option<TimeFormat> {
+    let unit = |number: f64| match number {
+        1e8..1e10 => Some(TimeFormat::UnixS),
+        1e11..1e13 => Some(TimeFormat::UnixMs),
+        1e14..1e16 => Some(TimeFormat::UnixUs),
+        1e17..1e19 => Some(TimeFormat::UnixNs),
+        _ => None,
+    };
+    let mut units = numbers.into_iter().map(unit);
+    let first = units.next()??;
+    units.all(|unit| unit.as_ref() == Some(&first)).then_some(first)
 }
 
 /// The numbers of a column.

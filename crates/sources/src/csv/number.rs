@@ -30,11 +30,15 @@ const POWERS: [f64; 23] = [
 const SAFE_DIGITS: usize = 18;
 
 /// Reads a number with this decimal separator.
-///
-/// The short way takes plain decimals whose digits fit 53 bits: digits and power of ten are exact floats then, so the
-/// one division rounds correctly. The standard library reads everything else.
 #[inline]
 pub(crate) fn parse_number(text: &[u8], decimal: u8) -> Result<Number, NumberProblem> {
+    parse_plain(text, decimal).map_or_else(|| parse_any(text, decimal), Ok)
+}
+
+/// The short way, for plain decimals whose digits fit 53 bits: digits and power of ten are exact floats then, so the one
+/// division rounds correctly. `None` for everything else, which the standard library reads.
+#[inline]
+pub(crate) fn parse_plain(text: &[u8], decimal: u8) -> Option<Number> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -50,7 +54,7 @@ pub(crate) fn parse_number(text: &[u8], decimal: u8) -> Result<Number, NumberPro
     if at == digits.len() && (1..=SAFE_DIGITS).contains(&at) && !(negative && mantissa == 0) {
         // 18 digits are less than 2⁶³.
         let value = mantissa as i64;
-        return Ok(Number::Int(if negative { -value } else { value }));
+        return Some(Number::Int(if negative { -value } else { value }));
     }
     if digits.get(at) == Some(&decimal) {
         at += 1;
@@ -62,10 +66,10 @@ pub(crate) fn parse_number(text: &[u8], decimal: u8) -> Result<Number, NumberPro
         let fraction = at - whole - 1;
         if at == digits.len() && (1..=SAFE_DIGITS).contains(&(whole + fraction)) && mantissa <= 1 << 53 {
             let value = mantissa as f64 / POWERS[fraction];
-            return Ok(Number::Float(if negative { -value } else { value }));
+            return Some(Number::Float(if negative { -value } else { value }));
         }
     }
-    parse_any(text, decimal)
+    None
 }
 
 /// The long way.

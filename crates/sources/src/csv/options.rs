@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sheaf_model::{SamplePeriod, Tick};
 
 use crate::error::{Shown, SourceError};
 
 /// How a delimited text is written. What is not said is recognized from its first lines.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
     /// The character between fields. Recognized: `,`, `;`, tab and `|`.
     pub delimiter: Option<char>,
@@ -95,11 +97,13 @@ impl CsvOptions {
 }
 
 /// The decimal separator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decimal {
     /// `1.5`.
+    #[serde(rename = ".")]
     Point,
     /// `1,5`.
+    #[serde(rename = ",")]
     Comma,
 }
 
@@ -113,7 +117,8 @@ impl Decimal {
 }
 
 /// Where the titles of the columns are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Header {
     /// In the first line of the table, if that is no row of it; or in the last comment before it, if that has as many
     /// fields.
@@ -126,7 +131,8 @@ pub enum Header {
 }
 
 /// Which lines are comments. A blank line is always one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Comments {
     /// Those that begin with `#`.
     #[default]
@@ -148,7 +154,8 @@ impl Comments {
 }
 
 /// How a table is arranged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Layout {
     /// A column of times, and one for each series.
     Wide,
@@ -166,7 +173,8 @@ impl fmt::Display for Layout {
 }
 
 /// A column, by its title or its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum ColumnRef {
     /// By its title, with or without the unit.
     Name(String),
@@ -280,6 +288,23 @@ impl FromStr for TimeFormat {
     }
 }
 
+/// As text, like it is read.
+impl Serialize for TimeFormat {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // Without the quotes that messages have.
+            TimeFormat::Custom(format) => serializer.serialize_str(format),
+            word => serializer.collect_str(word),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeFormat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TimeFormat, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// No format of times.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -293,7 +318,8 @@ pub struct UnknownTimeFormat {
 }
 
 /// What happens at a row that can't be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// Reading ends with an error.
     #[default]

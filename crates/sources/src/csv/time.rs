@@ -22,7 +22,7 @@ const MOST_ROUNDED: i128 = 5_000;
 const DOUBLE_ROUNDED: i128 = 8;
 
 /// Reads the times of one table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TimeReader {
     format: TimeFormat,
     zone: Zone,
@@ -50,6 +50,11 @@ impl TimeReader {
             snap_unix,
             dates: DateCache::default(),
         }
+    }
+
+    /// Whether a time may occur twice, because clocks are set back.
+    pub(crate) fn has_folds(&self) -> bool {
+        self.zone.has_rules()
     }
 
     pub(crate) fn zone_name(&self) -> &str {
@@ -257,16 +262,25 @@ pub(crate) struct Wall {
     pub(crate) offset_s: Option<i32>,
 }
 
-/// The last date and what it is in ticks: rows of one day stand together.
-#[derive(Debug, Default)]
+/// The last date and the last minute, and what they are in ticks: rows of one day and of one minute stand together.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct DateCache {
     text: [u8; 10],
     ticks: i64,
+    minute: Option<([u8; 17], i64)>,
 }
 
 /// A time in ISO 8601, see [`TimeFormat::Iso`].
 #[inline]
 pub(crate) fn parse_iso(text: &[u8], dates: &mut DateCache) -> Result<Wall, TimeProblem> {
+    // `2020-01-31 12:34:56`, in the minute of the last one.
+    if let Some((begin, &[ten @ b'0'..=b'5', one @ b'0'..=b'9'])) = text.split_first_chunk()
+        && let Some((minute, ticks)) = &dates.minute
+        && begin == minute
+    {
+        let second = i64::from(ten - b'0') * 10 + i64::from(one - b'0');
+        return Ok(Wall { ticks: ticks + second * Tick::PER_SECOND, offset_s: None });
+    }
     let (date, rest) = match text {
         [_, _, _, _, b'-' | b'/', _, _, b'-' | b'/', _, _, rest @ ..] if text[4] == text[7] => {
             if text[..10] != dates.text {
@@ -289,6 +303,11 @@ pub(crate) fn parse_iso(text: &[u8], dates: &mut DateCache) -> Result<Wall, Time
         _ => return Err(no_iso(text)),
     };
     let (clock, rest) = clock_ticks(clock).map_err(|problem| problem.unwrap_or_else(|| no_iso(text)))?;
+    if let ([_, _, _, _, _, _, _, _, _, _, _, _, _, b':', _, _, b':', _, _], [], Some(minute)) =
+        (text, rest, text.first_chunk())
+    {
+        dates.minute = Some((*minute, date + clock - clock % (60 * Tick::PER_SECOND)));
+    }
     let offset_s = match rest.trim_ascii_start() {
         [] => None,
         [b'Z' | b'z'] => Some(0),

@@ -18,7 +18,7 @@ pub(crate) enum Instant {
 }
 
 /// A time zone, with the rules of the moment at hand.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Zone {
     name: String,
     /// None where the offset never changes.
@@ -55,6 +55,11 @@ impl Zone {
         })?;
         let name = rules.iana_name().unwrap_or(name).to_owned();
         Ok(Zone { name, rules: Some(rules), offset_ticks: 0, from: 0, until: 0 })
+    }
+
+    /// Whether the offset may change.
+    pub(crate) fn has_rules(&self) -> bool {
+        self.rules.is_some()
     }
 
     pub(crate) fn name(&self) -> &str {

@@ -142,7 +142,7 @@ fn a_bomb_is_refused_in_bounded_memory() {
     let bomb = encoder.finish().unwrap();
     assert!(bomb.len() < 1 << 20);
     let error = message([zstd::encode_all(&b"time,a\n2020-01-01,1\n"[..], 1).unwrap(), bomb].concat());
-    assert_eq!(error, "test.csv, line 3: the line is longer than 16 MiB");
+    assert!(error.starts_with("test.csv, line 3: the line is longer than 16 MiB: `000"), "{error}");
 }
 
 /// A stream that fails at once.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use sheaf_model::Tick;
-use sheaf_sources::{Compression, CsvOptions, OnError, Rows};
+use sheaf_sources::{Column, Compression, CsvOptions, CsvReader, Input, OnError, Report, Rows};
 
 use crate::integration::common::{options, read_with};
 
@@ -300,5 +300,203 @@ fn the_files_to_damage_are_valid() {
             if index == 6 || index == 7 { result.is_err() } else { result.is_ok() },
             "{index}: {result:?}"
         );
+    }
+}
+
+/// All that a reader gives, whatever its batches are.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    /// The message of the error that ended it.
+    error: Option<String>,
+    report: Option<Report>,
+    columns: Vec<Column>,
+    lines: Vec<u64>,
+    starts: Vec<i64>,
+    /// The bits of all values, row by row; missing ones are NaN. And the series of rows of a long table.
+    values: Vec<u64>,
+    series: Vec<u32>,
+}
+
+fn outcome(text: &[u8], options: CsvOptions, block_bytes: usize, most_ahead: usize) -> Outcome {
+    let mut all = Outcome {
+        error: None,
+        report: None,
+        columns: Vec::new(),
+        lines: Vec::new(),
+        starts: Vec::new(),
+        values: Vec::new(),
+        series: Vec::new(),
+    };
+    let bits =
+        |value: Option<f64>| value.map(|value| if value.is_nan() { f64::NAN } else { value }.to_bits());
+    let input = Input::bytes("test.csv", text);
+    let mut reader = match CsvReader::open_in_blocks(input, options, block_bytes, most_ahead) {
+        Ok(reader) => reader,
+        Err(error) => return Outcome { error: Some(error.to_string()), ..all },
+    };
+    loop {
+        match reader.next_batch() {
+            Ok(None) => break,
+            Ok(Some(batch)) => {
+                for row in 0..batch.len() {
+                    match &batch.rows {
+                        Rows::Wide(columns) => {
+                            all.values.extend(columns.iter().filter_map(|column| bits(column.get(row))));
+                        }
+                        Rows::Long { series, values } => {
+                            all.values.extend(bits(values.get(row)));
+                            all.series.push(series[row]);
+                        }
+                        rows => panic!("{rows:?}"),
+                    }
+                }
+                all.lines.extend(batch.lines);
+                all.starts.extend(batch.starts);
+            }
+            Err(error) => {
+                // The rows before it in its block were not handed out, but they were counted.
+                all.error = Some(error.to_string());
+                (all.lines, all.starts, all.values, all.series) = Default::default();
+                break;
+            }
+        }
+    }
+    all.report = Some(reader.report().clone());
+    all.columns = reader.columns().to_vec();
+    all
+}
+
+/// Pieces of what may stand in a table, right and wrong.
+const PIECES: [&str; 44] = [
+    ",",
+    ",",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    "\n\n",
+    "\"",
+    "\"\"",
+    " ",
+    "#",
+    "# \"c\n",
+    "time,a\n",
+    "time;a;b\n",
+    "series,time,value\n",
+    "\n2020-10-25 02:00,1",
+    "\n2020-10-25 02:30;2",
+    "\n2020-10-25 02:30,1,2",
+    "\n2020-10-25 03:00,1.5",
+    "\n2020-01-01;1,5",
+    "\n2020-01-01;7;8",
+    "\na,2020-10-25 02:00,3",
+    "\nb,2020-10-25 02:00,x",
+    "\n\"2020-01-01\",\"1\"",
+    "\n\"a\nb\",2020-01-01,4",
+    "2020-01-01",
+    "2020-01-01 12:34:56",
+    "2020-01-01 12:34:60",
+    "1577836800",
+    "1.5",
+    "1,5",
+    "-0",
+    "99999999999999999999",
+    "NaN",
+    "1e999",
+    "x",
+    "\u{0}",
+    "\u{FEFF}",
+    "\"1\"5",
+    "ä",
+];
+
+/// Text that is nearly a table.
+fn near_table() -> impl Strategy<Value = Vec<u8>> {
+    let begin = prop::sample::select(vec![
+        "",
+        "time,a\n2020-10-25 00:00,1\n",
+        "time;a;b\n2020-10-25 00:00;1;2\n",
+        "series,time,value\nb,2020-10-25 00:00,1\n",
+        "\"time\",\"a\"\r\n\"2020-10-25 00:00\",\"1\"\r\n",
+    ]);
+    let piece = prop_oneof![
+        20 => prop::sample::select(PIECES.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..4),
+        1 => prop::sample::select(VALID.to_vec()).prop_map(|piece| piece.as_bytes().to_vec()),
+    ];
+    (begin, prop::collection::vec(piece, 0..60))
+        .prop_map(|(begin, pieces)| [begin.as_bytes(), &pieces.concat()].concat())
+}
+
+/// Tables that are long enough for folds, series and separators to lie in several blocks.
+fn long_enough() -> impl Strategy<Value = Vec<u8>> {
+    let rows = prop::collection::vec((0..4_u8, 0..100_u32, 0..40_u8), 1..80);
+    (any::<bool>(), any::<bool>(), rows).prop_map(|(long, descending, rows)| {
+        let mut text = if long { "series;time;value\n" } else { "time;a\n" }.to_owned();
+        let count = rows.len();
+        for (index, (series, value, kind)) in rows.into_iter().enumerate() {
+            let minutes = 5 * if descending { count - index } else { index };
+            let time = format!("2020-10-25 {:02}:{:02}", 1 + minutes / 60 % 3, minutes % 60);
+            let value = match kind {
+                0 => format!("{value},5"),
+                1 => format!("{value}.5"),
+                2 => "x".to_owned(),
+                3 => format!("\"{value}\""),
+                4 => format!("\"{value}"),
+                _ => value.to_string(),
+            };
+            let name = if long { format!("\"s\"\"{series}\";") } else { String::new() };
+            text.push_str(&format!("{name}{time};{value}\n"));
+        }
+        text.into_bytes()
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(3000))]
+
+    /// How an input is cut, and how many threads read it, changes nothing. Each row is read or refused.
+    #[test]
+    fn blocks_change_nothing(
+        text in prop_oneof![
+            3 => near_table(),
+            3 => long_enough(),
+            1 => prop::collection::vec(any::<u8>(), 0..300),
+        ],
+        skip in any::<bool>(),
+        zone in prop::sample::select(vec![None, Some("Europe/Berlin")]),
+        block_bytes in 1_usize..100,
+        most_ahead in 1_usize..6,
+    ) {
+        let given = options(|o| {
+            o.on_error = if skip { OnError::Skip } else { OnError::Refuse };
+            o.time_zone = zone.map(str::to_owned);
+        });
+        let whole = outcome(&text, given.clone(), usize::MAX / 4, 1);
+        let blocks = outcome(&text, given, block_bytes, most_ahead);
+        prop_assert_eq!(&blocks, &whole);
+        if let (Some(report), None) = (&whole.report, &whole.error) {
+            prop_assert_eq!(report.rows, whole.lines.len() as u64);
+            prop_assert!(skip || report.skipped == 0);
+            // Quotes may join lines; without them, each line that is neither blank nor a comment is one or the other.
+            if !text.contains(&b'"') {
+                let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
+                let tab = report.detected.delimiter == '\t';
+                let blank = |line: &[u8]| line.trim_ascii().is_empty() && !(tab && line.contains(&b'\t'));
+                let text = lines.filter(|line| {
+                    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+                    !blank(line) && !line.starts_with(b"#")
+                });
+                // The titles may be in a comment.
+                let titles = u64::from(report.detected.header_line.is_some());
+                let count = text.count() as u64;
+                let taken = report.rows + report.skipped;
+                prop_assert!(taken == count || taken + titles == count, "{} of {}", taken, count);
+            }
+        }
     }
 }

@@ -43,15 +43,16 @@ fn a_long_table_in_any_order_of_columns() {
 #[test]
 fn series_of_a_long_table_appear_while_it_is_read() {
     let mut text = "series,time,value\n".to_owned();
-    for row in 0..100_000 {
+    for row in 0..200_000 {
         text.push_str(&format!("s{},{},{row}\n", row / 10, 1_577_836_800 + row));
     }
     let table = read(text);
-    assert_eq!(table.batches.len(), 2);
-    assert_eq!(table.reader.columns().len(), 10_000);
-    let Rows::Long { series, values } = &table.batches[1].rows else { panic!() };
-    assert_eq!(table.reader.columns()[series[0] as usize].name, "s6553");
-    assert_eq!(values.get(0), Some(65_536.0));
+    assert!(table.batches.len() > 1);
+    let names: Vec<String> = (0..20_000).map(|series| format!("s{series}")).collect();
+    assert_eq!(table.names(), names);
+    for (row, (name, _, value)) in table.long().into_iter().enumerate() {
+        assert_eq!((name.as_str(), value), (names[row / 10].as_str(), row as f64));
+    }
 }
 
 #[test]
@@ -186,8 +187,7 @@ fn thousands_of_columns() {
         text.push_str(&format!("{},{}\n", 1_577_836_800 + row, values.join(",")));
     }
     let table = read(text);
-    assert_eq!(table.batches.len(), 2);
-    assert!(table.batches[0].len() * columns <= 1 << 22);
+    assert!(table.batches.len() > 1);
     assert_eq!(table.column(4999)[999], 999.0 * 4999.0);
 }
 

@@ -228,6 +228,24 @@ impl ManifestRead for Transaction {
         Ok(after(&self.state.series, id, limit))
     }
 
+    async fn series_with_prefix(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Vec<Stored<SeriesRow>>, ManifestError> {
+        self.reading()?;
+        let begin = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let keys = self.state.series_ids.range::<str, _>((begin, Bound::Unbounded));
+        let ids = keys
+            .take_while(|(key, _)| key.starts_with(prefix))
+            .take(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(ids.filter_map(|(_, id)| self.state.series.get(id)).cloned().collect())
+    }
+
     async fn pieces(&mut self, series: &[i64]) -> Result<Vec<Stored<PieceRow>>, ManifestError> {
         self.reading()?;
         let ids: BTreeSet<&i64> = series.iter().collect();
@@ -319,6 +337,16 @@ impl ManifestWrite for Transaction {
                 && former.row.key != key
             {
                 ids.remove(&former.row.key);
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_series(&mut self, ids: &[i64]) -> Result<(), ManifestError> {
+        self.writing()?;
+        for id in ids {
+            if let Some(former) = Arc::make_mut(&mut self.state.series).remove(id) {
+                Arc::make_mut(&mut self.state.series_ids).remove(&former.row.key);
             }
         }
         Ok(())

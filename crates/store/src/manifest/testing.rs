@@ -25,6 +25,7 @@ pub async fn laws(open: impl AsyncFn(&str) -> Subject) {
     inserts_refuse_what_is_there(&open("inserts").await).await;
     deletes_remove_what_is_named(&open("deletes").await).await;
     pages_are_in_order(&open("pages").await).await;
+    prefixes_are_compared_byte_by_byte(&open("prefixes").await).await;
     views_do_not_change(&open("views").await).await;
     what_is_not_committed_has_not_happened(&open("rollback").await).await;
     writers_take_turns(&open("writers").await).await;
@@ -131,6 +132,7 @@ pub async fn everything_reads_back_as_written(manifest: &Subject) {
     assert_eq!(write.delete_pieces(&[]).await.unwrap(), 0);
     assert_eq!(write.delete_pending(&[]).await.unwrap(), 0);
     write.delete_segments(&[]).await.unwrap();
+    write.delete_series(&[]).await.unwrap();
     assert_eq!(sorted(write.pieces(&[7]).await.unwrap()), sorted(pieces[2..].to_vec()));
     write.commit().await.unwrap();
 
@@ -269,6 +271,7 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     let mut write = manifest.write().await.unwrap();
     let pieces = (0..1000).map(|i| seal(piece_row(i % 10, i / 100, i, i % 3, vec![])));
     write.insert_pieces(pieces.collect()).await.unwrap();
+    write.put_series((1..=9).map(|id| seal(series_row(id, &format!("/{id}")))).collect()).await.unwrap();
     write.insert_segments((1..=9).map(|id| seal(segment_row(id, vec![]))).collect()).await.unwrap();
     write.put_segment_states((1..=9).map(|id| seal(state_row(id))).collect()).await.unwrap();
     for i in 1..=9 {
@@ -295,6 +298,9 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     assert_eq!(write.delete_pieces(&[&keys[..], &no_such[..]].concat()).await.unwrap(), 500);
     assert_eq!(write.delete_pieces(&keys).await.unwrap(), 0);
     write.delete_segments(&[2, 4, 77]).await.unwrap();
+    write.delete_series(&[3, 5, 77]).await.unwrap();
+    // The key of one that is gone is free in the same transaction.
+    write.put_series(vec![seal(series_row(10, "/3"))]).await.unwrap();
     write.delete_commits_below(4).await.unwrap();
     write.delete_keys_before(6).await.unwrap();
     assert_eq!(write.delete_pending(&["1".to_string(), "x".to_string(), "9".to_string()]).await.unwrap(), 2);
@@ -309,6 +315,10 @@ pub async fn deletes_remove_what_is_named(manifest: &Subject) {
     assert_eq!(sorted_ids(segments.iter().map(|segment| segment.row.id)), [1, 3, 5, 6, 7, 8, 9]);
     let states = view.segment_states_after(0, 100).await.unwrap();
     assert_eq!(states.iter().map(|state| state.row.id).collect::<Vec<_>>(), [1, 3, 5, 6, 7, 8, 9]);
+    let series = view.series_after(0, 100).await.unwrap();
+    assert_eq!(series.iter().map(|series| series.row.id).collect::<Vec<_>>(), [1, 2, 4, 6, 7, 8, 9, 10]);
+    let found = view.series_with_keys(&["/3".to_owned(), "/5".to_owned()]).await.unwrap();
+    assert_eq!(found.iter().map(|series| series.row.id).collect::<Vec<_>>(), [10]);
     for i in 1..=9 {
         assert_eq!(view.commit_row(i).await.unwrap().is_some(), i >= 4, "{i}");
         assert_eq!(view.key(&i.to_string()).await.unwrap().is_some(), i >= 6, "{i}");
@@ -346,6 +356,108 @@ pub async fn pages_are_in_order(manifest: &Subject) {
     assert_eq!(view.series_after(-51, 0).await.unwrap(), []);
     assert_eq!(view.series_after(i64::MAX, 10).await.unwrap(), []);
     assert_eq!(view.series_after(-51, u64::MAX).await.unwrap().len(), 100);
+}
+
+/// The series with a prefix are those whose keys begin with its bytes, whatever a collation or a pattern would make of
+/// them; pages of them follow each other by key.
+pub async fn prefixes_are_compared_byte_by_byte(manifest: &Subject) {
+    let last = char::MAX.to_string();
+    let mut keys: Vec<String> = [
+        "/plant",
+        "/plant/mast",
+        "/plant/mast/T1/1_s",
+        "/plant/mast/T1/10_ms",
+        "/plant/mast/T1/1_min",
+        "/plant/mastx/T1/1_s",
+        "/plant/mast_2/T1/1_s",
+        "/plant/mastA2/T1/1_s",
+        "/plant/mast%/T1",
+        "/plant/mast%25/T1",
+        "/plant/MAST/T1/1_s",
+        "/plant/\u{e4}",
+        "/plant/a\u{308}",
+        "/plant/z",
+        "/plant/it's",
+        "/plant/\"it\"",
+        "/plant/back\\slash",
+        "/plant/a b",
+        "/plant/a-b",
+        "/plant/a?$1:x",
+        "/plant0",
+        "/Plant",
+        "/\u{d7ff}",
+        "/\u{e000}",
+        "/\u{ffff}",
+        "/\u{1f32c}",
+        "",
+        "no slash",
+        "/plant/\n",
+    ]
+    .map(str::to_string)
+    .to_vec();
+    keys.extend(
+        [&last, &format!("/{last}"), &format!("/{last}{last}"), &format!("/{last}/x")].map(String::clone),
+    );
+    keys.push("/long".repeat(400));
+    let mut prefixes = keys.clone();
+    keys.extend((0..300).map(|i| format!("/many/T{i}/1_s")));
+    let row = |(id, key): (usize, &String)| seal(series_row((id as i64 * 37) % 1009, key));
+    let mut write = manifest.write().await.unwrap();
+    write.put_series(keys.iter().enumerate().map(row).collect()).await.unwrap();
+    write.commit().await.unwrap();
+    keys.sort_unstable();
+
+    let mut view = manifest.read().await.unwrap();
+    let parts = [
+        "/",
+        "/plant/",
+        "/plant/mast/",
+        "/plant/mast_",
+        "/plant/mast%",
+        "/pl%",
+        "/many/T1",
+        "/many/T29",
+        "/nothing",
+        "/\u{d7ff}",
+        "/plant/mast/T1/1",
+        "z",
+        "%",
+        "_",
+        "'",
+    ];
+    prefixes.extend(parts.map(str::to_string));
+    for prefix in &prefixes {
+        let expected: Vec<&String> = keys.iter().filter(|key| key.starts_with(prefix.as_str())).collect();
+        for limit in [1, 7, 1000] {
+            if limit == 1 && expected.len() > 20 {
+                continue;
+            }
+            let (mut after, mut found): (Option<String>, Vec<String>) = (None, Vec::new());
+            loop {
+                let page = view.series_with_prefix(prefix, after.as_deref(), limit).await.unwrap();
+                assert!(page.len() as u64 <= limit);
+                found.extend(page.iter().map(|row| row.row.key.clone()));
+                match found.last() {
+                    Some(last) if !page.is_empty() => after = Some(last.clone()),
+                    _ => break,
+                }
+            }
+            assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{prefix:?} by {limit}");
+        }
+    }
+    // What pages begin after need not be a key, and may lie outside.
+    for (after, expected) in
+        [("", 300), ("/many", 300), ("/many/T299/1_s", 77), ("/many/T98x", 1), ("/mb", 0), ("zz", 0)]
+    {
+        assert_eq!(
+            view.series_with_prefix("/many/T", Some(after), 1000).await.unwrap().len(),
+            expected,
+            "{after}"
+        );
+    }
+    assert_eq!(view.series_with_prefix("", None, u64::MAX).await.unwrap().len(), keys.len());
+    assert_eq!(view.series_with_prefix("", None, 0).await.unwrap(), []);
+    assert!(view.series_with_prefix("", None, 400).await.unwrap().iter().all(Stored::is_intact));
 }
 
 /// A view sees the state at its begin, also in what it had not looked at before others commit.

@@ -53,6 +53,9 @@ pub(crate) struct SegmentReader {
     group_starts: Vec<u64>,
 }
 
+/// Values of a column, and validity bits where some are missing.
+type Filled<T> = (Vec<T>, Option<Vec<u64>>);
+
 impl SegmentReader {
     /// Opens a file of which the manifest knows these facts.
     ///
@@ -297,7 +300,7 @@ impl SegmentReader {
         missing: P::T,
         is_ambiguous: bool,
         buffer: &mut PageBuffer,
-    ) -> Result<(Vec<P::T>, Option<Vec<u64>>), SegmentError>
+    ) -> Result<Filled<P::T>, SegmentError>
     where
         P::T: Stored,
     {

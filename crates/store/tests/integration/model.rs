@@ -188,7 +188,29 @@ impl World {
 
     async fn compare(&self, process: usize) -> Result<(), String> {
         let snapshot = in_time("snapshot", self.stores[process].snapshot(&self.ids)).await?;
-        compare(&snapshot, &self.ids, &self.model).await
+        compare(&snapshot, &self.ids, &self.model).await?;
+        self.compare_stats(process, &snapshot).await
+    }
+
+    /// What is said of series without reading them may be too much, never too little.
+    async fn compare_stats(&self, process: usize, snapshot: &Snapshot) -> Result<(), String> {
+        let store = &self.stores[process];
+        let (all, stats) =
+            in_time("stats", async { Ok((store.stats().await?, store.series_stats(&self.ids).await?)) })
+                .await?;
+        for (stats, rows) in stats.iter().zip(&self.model) {
+            let range = snapshot.range(stats.series).map_err(|error| in_full(&error))?;
+            let enough = stats.rows >= rows.len() as u64 && stats.rows >= stats.missing;
+            if stats.range != range || !enough || (stats.bytes == 0) != (stats.rows == 0) {
+                return Err(format!("{stats:?}, but there are {} rows in {range:?}", rows.len()));
+            }
+        }
+        let segments: u64 = all.segments.iter().map(|segments| segments.bytes).sum();
+        let bytes: u64 = stats.iter().map(|stats| stats.bytes).sum();
+        if bytes > segments + all.tail_bytes {
+            return Err(format!("series of {bytes} bytes in {all:?}"));
+        }
+        Ok(())
     }
 
     /// Whatever differs between a commit and now lies in a range that is said to have changed since.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use sheaf_model::{DataType, SamplePeriod, Samples, Tick, Values};
+use sheaf_store::manifest::{Manifest, Stored};
 use sheaf_store::{
     InvalidRows, Layout, Rows, SeriesId, SeriesSpec, Settings, Starts, Store, StoreError, Write,
 };
 
-use super::world::{base, compact_all, irregular, new_store, read_now, regular, run, settings, ticks};
+use super::world::{base, compact_all, irregular, new_store, open, read_now, regular, run, settings, ticks};
 
 const SECOND: i64 = Tick::PER_SECOND;
 
@@ -369,8 +370,8 @@ fn series_are_made_once_and_found_again() {
         let error = store.create_series(&[new, other]).await.unwrap_err();
         assert!(matches!(error, StoreError::SeriesDiffers { .. }) && error.is_invalid_input());
         assert_eq!(store.find_series("/b").await.unwrap(), None, "none of them is made");
-        assert_eq!(store.list_series(None, 10).await.unwrap(), [(ids[0], spec())]);
-        assert_eq!(store.list_series(Some(ids[0]), 10).await.unwrap(), []);
+        assert_eq!(store.series_below("", None, 10).await.unwrap(), [(ids[0], spec())]);
+        assert_eq!(store.series_below("/a/", Some("/a/T1/1_s"), 10).await.unwrap(), []);
         for (key, phase) in [("", 0), ("zero\0", 0), ("phase", SECOND), ("phase", -1)] {
             let result = store.create_series(&[regular(key, DataType::Float64, "1_s", phase)]).await;
             assert!(matches!(result, Err(StoreError::InvalidSeries { .. })), "{key} {phase}");
@@ -385,6 +386,78 @@ fn series_are_made_once_and_found_again() {
             again.spec(ids[0]).await.unwrap().layout,
             Layout::Regular { period: "1_s".parse().unwrap(), phase_ticks: 0 }
         );
+    });
+}
+
+#[test]
+fn series_are_listed_below_a_prefix() {
+    run(async {
+        let specs: Vec<SeriesSpec> =
+            ["/b/T1/1_s", "/a/T2/1_s", "/a_/T1/1_s", "/a/T1/1_min", "/a/T1/1_s", "/A/T1/1_s"]
+                .map(|key| regular(key, DataType::Float64, "1_s", 0))
+                .into();
+        let (disk, manifest, store, ids) = new_store(&specs, settings()).await;
+        let keys = async |prefix: &str, after: Option<&str>, limit| {
+            let found = store.series_below(prefix, after, limit).await.unwrap();
+            for (id, spec) in &found {
+                assert_eq!(specs[ids.iter().position(|other| other == id).unwrap()], *spec);
+            }
+            found.into_iter().map(|(_, spec)| spec.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys("/a/", None, 9).await, ["/a/T1/1_min", "/a/T1/1_s", "/a/T2/1_s"]);
+        assert_eq!(keys("/a/", None, 2).await, ["/a/T1/1_min", "/a/T1/1_s"]);
+        assert_eq!(keys("/a/", Some("/a/T1/1_s"), 2).await, ["/a/T2/1_s"]);
+        assert_eq!(keys("/a_", None, 9).await, ["/a_/T1/1_s"]);
+        assert_eq!(keys("", None, 2).await, ["/A/T1/1_s", "/a/T1/1_min"]);
+        assert_eq!(keys("/a/\0", None, 9).await, Vec::<String>::new());
+        assert_eq!(keys("/a/", Some("/a/T1/1_s\0x"), 9).await, ["/a/T2/1_s"]);
+        assert_eq!(keys("/a/", None, usize::MAX).await.len(), 3);
+
+        // A row that belongs to another state of the store: nobody can say what is missing.
+        let mut write = manifest.write().await.unwrap();
+        let mut row = write.series(&[ids[0].0]).await.unwrap().remove(0).row;
+        row.key = "/c/T1/1_s".to_owned();
+        write.put_series(vec![Stored::seal(row)]).await.unwrap();
+        write.commit().await.unwrap();
+        let again = open(&disk, &manifest, settings()).await.unwrap();
+        let error = again.series_below("/a/", None, 9).await.unwrap_err();
+        assert!(matches!(error, StoreError::DamagedManifest { .. }), "{error}");
+    });
+}
+
+#[test]
+fn what_a_series_holds_is_known_without_reading_it() {
+    in_every_place(async |store, regular, irregular| {
+        let stats = async |id: SeriesId| {
+            let stats = store.series_stats(&[irregular, id]).await.unwrap()[1];
+            assert_eq!(stats.series, id);
+            (stats.range.map(|range| (range.begin().ticks() - base()) / SECOND), stats.rows, stats.missing)
+        };
+        assert_eq!(stats(regular).await, (None, 0, 0));
+        assert_eq!(store.series_stats(&[regular]).await.unwrap()[0].bytes, 0);
+        store.write(Write::new().rows(regular, samples(0, vec![1.0; 100]))).await.unwrap();
+        assert_eq!(stats(regular).await, (Some(0), 100, 0));
+        // Ten more, of which two are missing, behind a gap.
+        let mut values = vec![2.0; 10];
+        (values[3], values[4]) = (f64::NAN, f64::NAN);
+        store.write(Write::new().rows(regular, samples(5000, values))).await.unwrap();
+        assert_eq!(stats(regular).await, (Some(0), 110, 2));
+        // Over rows that are there already.
+        store.write(Write::new().rows(regular, samples(50, vec![3.0; 20]))).await.unwrap();
+        assert_eq!(stats(regular).await.1, 110);
+        let starts = [0, 1, 7].map(|second| base() + second * SECOND);
+        store.write(Write::new().rows(irregular, listed(&starts, vec![0.0, 1.0, 2.0]))).await.unwrap();
+        assert_eq!(stats(irregular).await, (Some(0), 3, 0));
+        let both = store.series_stats(&[regular, irregular, regular]).await.unwrap();
+        assert_eq!((both.len(), both[0]), (3, both[2]));
+        assert!(both[0].bytes > 100 && both[1].bytes > 10, "{both:?}");
+
+        compact_all(&store).await;
+        assert_eq!((stats(regular).await, stats(irregular).await), ((Some(0), 110, 2), (Some(0), 3, 0)));
+        store.delete(regular, ticks(base(), base() + 1000 * SECOND)).await.unwrap();
+        assert_eq!(stats(regular).await, (Some(5000), 10, 2));
+        let unknown = store.series_stats(&[regular, SeriesId(99)]).await;
+        assert!(matches!(unknown, Err(StoreError::UnknownSeries(SeriesId(99)))));
     });
 }
 

@@ -52,6 +52,20 @@ pub struct Slots {
 }
 
 impl Slots {
+    /// Slots without any row so far.
+    pub fn new(period: SamplePeriod, phase_ticks: i64) -> Slots {
+        Slots {
+            period,
+            phase_ticks,
+            jittered: 0,
+            most_jitter_ticks: 0,
+            beside: None,
+            shared: None,
+            empty: 0,
+            gaps: None,
+        }
+    }
+
     /// The slot of a row, as the start of it.
     pub fn start_of(&self, ticks: i64) -> i64 {
         let period = self.period.ticks();
@@ -60,6 +74,11 @@ impl Slots {
         let slot = if rest * 2 > period { before + 1 } else { before };
         slot * period + self.phase_ticks
     }
+}
+
+/// How far beside its slot a row of this period may start, in ticks.
+pub fn most_jitter_ticks(period: SamplePeriod) -> i64 {
+    ((MOST_JITTER * period.ticks() as f64) as i64).min(MOST_JITTER_TICKS)
 }
 
 /// How these starts lie, which are in order; `period` if it is known. `None` where nothing can be said: of fewer than two
@@ -125,18 +144,9 @@ fn phase(starts: &[i64], first: i64, period: i64) -> i64 {
 }
 
 fn fit(starts: &[i64], period: SamplePeriod, phase_ticks: i64) -> Slots {
-    let mut slots = Slots {
-        period,
-        phase_ticks,
-        jittered: 0,
-        most_jitter_ticks: 0,
-        beside: None,
-        shared: None,
-        empty: 0,
-        gaps: None,
-    };
+    let mut slots = Slots::new(period, phase_ticks);
     let ticks = period.ticks();
-    let most = ((MOST_JITTER * ticks as f64) as i64).min(MOST_JITTER_TICKS);
+    let most = most_jitter_ticks(period);
     let count = |found: &mut Option<(usize, u64)>, row| {
         let (_, rows) = found.get_or_insert((row, 0));
         *rows += 1;

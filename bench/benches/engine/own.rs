@@ -1,0 +1,40 @@
+//! What the program does to read paths, inside this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sheaf_bench::store::{self, Failure, Opened};
+use sheaf_engine::{Base, read_columns, resolve};
+use sheaf_store::{ROLLUPS_FILE, RollupSettings, Rollups};
+
+/// An open store with its rollups.
+pub(crate) struct Own {
+    pub(crate) opened: Opened,
+    pub(crate) rollups: Arc<Rollups>,
+}
+
+impl Own {
+    pub(crate) async fn open(folder: &Path) -> Result<Own, Failure> {
+        let rollups = Arc::new(Rollups::new(folder.join(ROLLUPS_FILE), RollupSettings::default()));
+        Ok(Own { opened: store::open(folder).await?, rollups })
+    }
+
+    /// All values of paths, path after path.
+    pub(crate) async fn read(&self, paths: &[String], with_rollups: bool) -> Result<Vec<f64>, Failure> {
+        let mut all = Vec::new();
+        for path in paths {
+            let mut item = resolve(&self.opened.store, &path.parse()?).await?;
+            let Base::Stored { series, rollups, .. } = &mut item.base else {
+                return Err(format!("{path} is not in the store").into());
+            };
+            *rollups = Some(self.rollups.clone()).filter(|_| with_rollups);
+            let snapshot = self.opened.store.snapshot(&[*series]).await?;
+            let range = snapshot.range(*series)?.ok_or_else(|| format!("{path} has no samples"))?;
+            let range = item.path.period().widen(range)?;
+            for block in read_columns(&snapshot, &[item], range, None).await? {
+                all.extend(block?.into_iter().flatten());
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,18 @@
+//! Table `catalogs`: what is known of catalogs.
+
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "catalogs")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub catalog: String,
+    pub properties: String,
+}
+
+#[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+super::plain_table!([catalog, properties]);

@@ -1,0 +1,96 @@
+//! Repositories: what the database keeps beside the manifest, as plain structs. Their rows have no checksums: what is in
+//! them decides about no sample.
+
+mod metadata;
+mod sources;
+
+use sea_orm::{DatabaseTransaction, DbErr};
+use serde_json::Value;
+use sheaf_model::CatalogId;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::Database;
+use crate::error::RepositoryError;
+use crate::table::{Table, table_name};
+
+pub use metadata::{CatalogMetadata, Metadata, ResourceMetadata};
+pub use sources::{Source, Sources};
+
+/// The longest catalog id in a row, in bytes: with a resource id behind it, what every database can index.
+const LONGEST_CATALOG_ID: usize = 2000;
+
+/// The longest JSON text in a row, in bytes. 1 MiB: a long readme, and a page of rows still fits into memory.
+const LONGEST_JSON: usize = 1 << 20;
+
+/// A transaction of a repository. Its errors name the table of the entity they are asked for.
+struct Transaction<'a> {
+    /// Before `turn`: it is rolled back before the next writer of this process begins.
+    tx: DatabaseTransaction,
+    database: &'a Database,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl<'a> Transaction<'a> {
+    /// One that reads from `E`; `None` as long as the table is not there, which is then as good as empty.
+    async fn read<E: Table>(database: &'a Database) -> Result<Option<Transaction<'a>>, RepositoryError> {
+        let tx =
+            database.begin_read_complete().await.map_err(|error| failed::<E>(database, "read", &error))?;
+        Ok(tx.map(|tx| Transaction { tx, database, _turn: None }))
+    }
+
+    /// The one that writes.
+    async fn write<E: Table>(database: &'a Database) -> Result<Transaction<'a>, RepositoryError> {
+        let turn = database.turn().await;
+        let tx = database.begin_write().await.map_err(|error| failed::<E>(database, "change", &error))?;
+        Ok(Transaction { tx, database, _turn: Some(turn) })
+    }
+
+    fn reading<E: Table, T>(&self, result: Result<T, DbErr>) -> Result<T, RepositoryError> {
+        result.map_err(|error| failed::<E>(self.database, "read", &error))
+    }
+
+    fn changing<E: Table, T>(&self, result: Result<T, DbErr>) -> Result<T, RepositoryError> {
+        result.map_err(|error| failed::<E>(self.database, "change", &error))
+    }
+
+    async fn commit<E: Table>(self) -> Result<(), RepositoryError> {
+        let result = self.tx.commit().await;
+        result.map_err(|error| failed::<E>(self.database, "change", &error))
+    }
+}
+
+fn failed<E: Table>(database: &Database, verb: &'static str, error: &DbErr) -> RepositoryError {
+    RepositoryError::new(database.describe(), verb, table_name::<E>(), error)
+}
+
+fn damaged_row<E: Table>(database: &Database, row: &str, problem: &impl ToString) -> RepositoryError {
+    RepositoryError::DamagedRow {
+        database: database.describe().to_string(),
+        table: table_name::<E>(),
+        row: row.to_string(),
+        problem: problem.to_string(),
+    }
+}
+
+fn check_catalog(id: &CatalogId, name: &str) -> Result<(), RepositoryError> {
+    let len = id.as_str().len();
+    if len <= LONGEST_CATALOG_ID {
+        return Ok(());
+    }
+    let problem =
+        format!("the id of a catalog has at most {LONGEST_CATALOG_ID} bytes here, this one has {len}");
+    Err(RepositoryError::Invalid { name: name.to_string(), problem })
+}
+
+/// The text of a value, for a row.
+fn to_json(value: &impl serde::Serialize, name: &str) -> Result<String, RepositoryError> {
+    let invalid = |problem: String| RepositoryError::Invalid { name: name.to_string(), problem };
+    let text = serde_json::to_string(value).map_err(|error| invalid(error.to_string()))?;
+    if text.len() > LONGEST_JSON {
+        let len = text.len();
+        return Err(invalid(format!("as JSON it has at most {LONGEST_JSON} bytes, but this has {len}")));
+    }
+    // What nests too deep can be written, but not read.
+    serde_json::from_str::<Value>(&text).map_err(|error| invalid(error.to_string()))?;
+    Ok(text)
+}

@@ -1,0 +1,399 @@
+//! States that are kept: taken from the rollups, validated against a snapshot, added to, and put back.
+//!
+//! The states of one family at one fold period are kept in *chunks*, each with the commit and nonce of the snapshot that
+//! they were folded from. A later snapshot whose history has that commit knows which ranges changed since, and takes all
+//! other states as they are; so nothing is ever invalidated, and nothing stale is ever taken.
+//!
+//! A chunk holds any of the states of its time. Numbers are little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8, 8 | commit, nonce |
+//! | n/8 | a bit for each of the n states of a chunk: whether it is known |
+//! | n/8 | a bit for each: whether it is known and has seen valid samples |
+//! | … | the states that have, as `sheaf_kernels` encodes them |
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+use sheaf_kernels::{Error as KernelError, Family, Grid, StateVec};
+use sheaf_model::{DataType, TimeRange};
+use sheaf_store::Rollups;
+
+use crate::rollup_key::RollupKey;
+
+/// Commit and nonce.
+pub(crate) type Stamp = (i64, i64);
+
+/// States of a chunk. A thousand of fixed size take 64 KiB of the file; ten days of half minutes are 29 chunks. Those of
+/// quantiles may have 2 MiB each.
+fn states_per_chunk(family: Family) -> usize {
+    if family == Family::Quantiles { 16 } else { 1024 }
+}
+
+/// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
+const WINDOW_CHUNKS: i64 = 32;
+
+/// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
+/// them.
+const MOST_CHUNKS: i64 = 1 << 16;
+
+/// States are kept if they are this much smaller than their samples. A minute of seconds is 480 bytes against 56; with
+/// fewer samples a state, decoding them is not much slower than decoding states.
+const LIGHTER: usize = 4;
+
+/// Whether it pays to keep states of so many samples.
+pub(crate) fn pays(family: Family, samples: u64, data_type: DataType) -> bool {
+    let state_bytes = StateVec::empty(family, 1).encode().len() - StateVec::empty(family, 0).encode().len();
+    samples.saturating_mul(data_type.size_bytes() as u64) >= (LIGHTER * state_bytes) as u64
+}
+
+/// What a stamp means for a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Of its past; these ranges have changed since.
+    Past(Vec<TimeRange>),
+    /// Of its future, or nobody has looked: not to be used, and to be left alone.
+    Apart,
+    /// Of another history.
+    Void,
+}
+
+/// The states of a range that are kept, chunk by chunk.
+pub(crate) struct Kept {
+    rollups: Arc<Rollups>,
+    key: RollupKey,
+    /// Of the snapshot that is read.
+    stamp: Stamp,
+    verdicts: HashMap<Stamp, Verdict>,
+    /// The numbers of the states that are asked for: state 0 begins with tick 0.
+    wanted: Range<i64>,
+    samples_per_state: u64,
+    sample_bytes: u64,
+    /// Samples that were folded because a state was not there.
+    folded_samples: u64,
+    /// The number of the first chunk that is loaded.
+    first_chunk: i64,
+    chunks: VecDeque<Chunk>,
+    /// The states of the loaded chunks, and which of them are known.
+    states: StateVec,
+    known: Vec<bool>,
+}
+
+/// A chunk that is loaded.
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    /// As it was found; none if it was not.
+    stamp: Option<Stamp>,
+    is_judged: bool,
+    /// It must not be replaced.
+    is_apart: bool,
+    has_changed: bool,
+}
+
+/// What is read, and where its states are kept.
+pub(crate) struct Place {
+    pub(crate) rollups: Arc<Rollups>,
+    pub(crate) key: RollupKey,
+    pub(crate) stamp: Stamp,
+    pub(crate) range: TimeRange,
+    pub(crate) data_type: DataType,
+}
+
+impl Kept {
+    /// The states of a range. Nothing is loaded yet.
+    pub(crate) fn new(place: Place) -> Kept {
+        let Place { rollups, key, stamp, range, data_type } = place;
+        let fold = key.fold_period_ticks;
+        let wanted = range.begin().ticks().div_euclid(fold)..range.end().ticks().div_euclid(fold);
+        Kept {
+            rollups,
+            stamp,
+            verdicts: HashMap::from([(stamp, Verdict::Past(Vec::new()))]),
+            samples_per_state: (fold / key.base.ticks()).unsigned_abs(),
+            sample_bytes: data_type.size_bytes() as u64,
+            folded_samples: 0,
+            first_chunk: wanted.start.div_euclid(states_per_chunk(key.family) as i64),
+            chunks: VecDeque::new(),
+            states: StateVec::empty(key.family, 0),
+            known: Vec::new(),
+            wanted,
+            key,
+        }
+    }
+
+    fn per_chunk(&self) -> i64 {
+        states_per_chunk(self.key.family) as i64
+    }
+
+    /// The number of the first state that is loaded.
+    fn first(&self) -> i64 {
+        self.first_chunk * self.per_chunk()
+    }
+
+    /// Behind the last chunk that is asked for.
+    fn end_chunk(&self) -> i64 {
+        -(-self.wanted.end).div_euclid(self.per_chunk())
+    }
+
+    /// Where a state is among those that are loaded.
+    fn at(&self, state: i64) -> usize {
+        (state - self.first()) as usize
+    }
+
+    /// Loads the first chunks, and finds all stamps on which [`Kept::judge`] then wants to hear a verdict. Blocks.
+    pub(crate) fn open(&mut self) -> HashSet<Stamp> {
+        let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
+        self.load(loaded);
+        let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
+        let others = loaded..self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
+        self.rollups.visit(others.map(|chunk| self.key.of_chunk(chunk)), |_, value| {
+            stamps.extend(read_stamp(value));
+        });
+        stamps.remove(&self.stamp);
+        stamps
+    }
+
+    /// Takes verdicts, and with them what is loaded.
+    pub(crate) fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
+        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
+        self.judge_loaded();
+    }
+
+    fn judge_loaded(&mut self) {
+        let (per_chunk, fold) = (self.per_chunk(), self.key.fold_period_ticks);
+        for (index, chunk) in self.chunks.iter_mut().enumerate().filter(|(_, chunk)| !chunk.is_judged) {
+            chunk.is_judged = true;
+            let Some(stamp) = chunk.stamp else { continue };
+            let first = (self.first_chunk + index as i64) * per_chunk;
+            let known = &mut self.known[index * per_chunk as usize..][..per_chunk as usize];
+            match self.verdicts.get(&stamp) {
+                Some(Verdict::Past(changed)) => {
+                    for range in changed {
+                        // Of a change of which only the start of a sample counts, its end may be one state too far.
+                        let from = range.begin().ticks().div_euclid(fold) - first;
+                        let until = -(-range.end().ticks()).div_euclid(fold) - first;
+                        let (from, until) = (from.clamp(0, per_chunk), until.clamp(0, per_chunk));
+                        known[from as usize..until as usize].fill(false);
+                    }
+                }
+                Some(Verdict::Void) => known.fill(false),
+                Some(Verdict::Apart) | None => {
+                    known.fill(false);
+                    chunk.is_apart = true;
+                }
+            }
+        }
+    }
+
+    /// Makes states from number `from` on available, at least up to `until`; those before `from` are let go. Blocks.
+    pub(crate) fn cover(&mut self, from: i64, until: i64) {
+        let until_chunk = -(-until).div_euclid(self.per_chunk());
+        if until_chunk <= self.first_chunk + self.chunks.len() as i64 {
+            return;
+        }
+        self.let_go(from.div_euclid(self.per_chunk()));
+        self.load(until_chunk.max(self.first_chunk + WINDOW_CHUNKS).min(self.end_chunk()));
+        self.judge_loaded();
+    }
+
+    /// Loads chunks behind those that are loaded, up to this one.
+    fn load(&mut self, until_chunk: i64) {
+        let per_chunk = self.per_chunk() as usize;
+        let from_chunk = self.first_chunk + self.chunks.len() as i64;
+        let mut found: Vec<Option<Found>> = Vec::new();
+        found.resize_with((until_chunk - from_chunk).max(0) as usize, || None);
+        let keys = (from_chunk..until_chunk).map(|chunk| self.key.of_chunk(chunk));
+        self.rollups.visit(keys, |index, value| {
+            if let Some(slot) = found.get_mut(index) {
+                *slot = read_chunk(self.key.family, per_chunk, value);
+            }
+        });
+        for found in found {
+            let chunk = Chunk { stamp: None, is_judged: true, is_apart: false, has_changed: false };
+            // A chunk that does not fit the family is none; there are no such chunks.
+            let appended = found.and_then(|found| {
+                self.states.append(found.states).ok()?;
+                self.known.extend(found.known);
+                Some(Chunk { stamp: Some(found.stamp), is_judged: false, ..chunk })
+            });
+            if appended.is_none() {
+                // The same family, so this can't fail either.
+                let _ = self.states.append(StateVec::empty(self.key.family, per_chunk));
+                self.known.resize(self.known.len() + per_chunk, false);
+            }
+            self.chunks.push_back(appended.unwrap_or(chunk));
+        }
+    }
+
+    /// Lets go of the chunks before this one; what has changed is put back.
+    fn let_go(&mut self, before_chunk: i64) {
+        let count = (before_chunk - self.first_chunk).clamp(0, self.chunks.len() as i64) as usize;
+        self.put_back(count);
+        let states = count * self.per_chunk() as usize;
+        self.chunks.drain(..count);
+        self.states.remove_first(states);
+        self.known.drain(..states);
+        // With nothing loaded, the next chunk to load may be any.
+        self.first_chunk =
+            if self.chunks.is_empty() { before_chunk } else { self.first_chunk + count as i64 };
+    }
+
+    /// Puts the first `count` chunks back, as far as they have changed and it pays.
+    fn put_back(&mut self, count: usize) {
+        if self.folded_samples < self.rollups.settings().fewest_samples {
+            return;
+        }
+        let per_chunk = self.per_chunk() as usize;
+        for index in 0..count {
+            let chunk = &mut self.chunks[index];
+            if !std::mem::take(&mut chunk.has_changed) || chunk.is_apart {
+                continue;
+            }
+            let begin = index * per_chunk;
+            let known: Vec<usize> = (begin..begin + per_chunk).filter(|&at| self.known[at]).collect();
+            let sample_bytes = known.len() as u64 * self.samples_per_state * self.sample_bytes;
+            let (value, states_bytes) =
+                write_chunk(self.stamp, &self.states, begin..begin + per_chunk, &known);
+            if (states_bytes * LIGHTER) as u64 <= sample_bytes {
+                self.rollups.put(self.key.of_chunk(self.first_chunk + index as i64), value);
+            }
+        }
+    }
+
+    /// The first state from number `from` on that is not known; `until` at the latest. Both are covered.
+    pub(crate) fn known_until(&self, from: i64, until: i64) -> i64 {
+        let until = until.min(self.first() + self.known.len() as i64);
+        if from >= until {
+            return from;
+        }
+        let known = &self.known[self.at(from)..self.at(until)];
+        known.iter().position(|known| !known).map_or(until, |at| from + at as i64)
+    }
+
+    /// Whether a state is known. It is covered.
+    pub(crate) fn is_known(&self, state: i64) -> bool {
+        self.known[self.at(state)]
+    }
+
+    /// These states, merged. They are covered and known.
+    pub(crate) fn merged(&self, states: Range<i64>, grid: Grid) -> StateVec {
+        self.states.coarsen_range(self.at(states.start)..self.at(states.end), grid)
+    }
+
+    /// These states, known or not. They are covered.
+    pub(crate) fn states(&self, states: Range<i64>) -> StateVec {
+        self.states.select(self.at(states.start)..self.at(states.end))
+    }
+
+    /// Adds states that were folded from samples. They are covered.
+    pub(crate) fn add(&mut self, first: i64, states: StateVec) -> Result<(), KernelError> {
+        let at = self.at(first)..self.at(first) + states.len();
+        let chunks = at.start / self.per_chunk() as usize..at.end.div_ceil(self.per_chunk() as usize);
+        self.folded_samples += at.len() as u64 * self.samples_per_state;
+        self.states.put(at.clone(), states)?;
+        self.known[at].fill(true);
+        self.chunks.range_mut(chunks).for_each(|chunk| chunk.has_changed = true);
+        Ok(())
+    }
+}
+
+/// What was made of samples is worth keeping, whoever lost interest in the values.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.put_back(self.chunks.len());
+    }
+}
+
+struct Found {
+    stamp: Stamp,
+    known: Vec<bool>,
+    states: StateVec,
+}
+
+fn read_stamp(value: &[u8]) -> Option<Stamp> {
+    let (commit, rest) = value.split_first_chunk()?;
+    let (nonce, _) = rest.split_first_chunk()?;
+    Some((i64::from_le_bytes(*commit), i64::from_le_bytes(*nonce)))
+}
+
+fn read_chunk(family: Family, per_chunk: usize, value: &[u8]) -> Option<Found> {
+    let stamp = read_stamp(value)?;
+    let (known, rest) = value.get(16..)?.split_at_checked(per_chunk / 8)?;
+    let (filled, rest) = rest.split_at_checked(per_chunk / 8)?;
+    let states = StateVec::decode(family, rest).ok()?;
+    let count: u32 = filled.iter().map(|byte| byte.count_ones()).sum();
+    if known.iter().zip(filled).any(|(known, filled)| filled & !known != 0) || states.len() != count as usize
+    {
+        return None;
+    }
+    let is_set = |bits: &[u8], at: usize| bits[at / 8] >> (at % 8) & 1 == 1;
+    let states = if states.len() == per_chunk {
+        states
+    } else {
+        let mut all = StateVec::empty(family, per_chunk);
+        all.put((0..per_chunk).filter(|&at| is_set(filled, at)), states).ok()?;
+        all
+    };
+    let known = (0..per_chunk).map(|at| is_set(known, at)).collect();
+    Some(Found { stamp, known, states })
+}
+
+/// A chunk of the states in a range, of which these are known; and how many bytes of it are states.
+fn write_chunk(stamp: Stamp, states: &StateVec, range: Range<usize>, known: &[usize]) -> (Vec<u8>, usize) {
+    let filled: Vec<usize> = known.iter().copied().filter(|&at| states.is_filled(at)).collect();
+    let mut value = Vec::new();
+    value.extend(stamp.0.to_le_bytes());
+    value.extend(stamp.1.to_le_bytes());
+    for set in [known, &filled] {
+        let mut bits = vec![0_u8; range.len() / 8];
+        set.iter().map(|at| at - range.start).for_each(|at| bits[at / 8] |= 1 << (at % 8));
+        value.extend(bits);
+    }
+    let none = states.select([]).encode().len();
+    let encoded = states.select(filled).encode();
+    value.extend(&encoded);
+    (value, encoded.len() - none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sheaf_kernels::SampleRun;
+
+    #[test]
+    fn chunks_come_back_as_they_were() {
+        let samples: Vec<f64> = (0..4096).map(|i| if i % 7 < 3 { f64::NAN } else { f64::from(i) }).collect();
+        for family in [Family::Moments, Family::Polar, Family::Edges, Family::Quantiles] {
+            let per_chunk = states_per_chunk(family);
+            let run = SampleRun::new(&samples[..2 * per_chunk]);
+            let states = StateVec::fold(family, run.into(), Grid::new(1, 0).unwrap()).unwrap();
+            for known in [(0..per_chunk).collect::<Vec<_>>(), vec![], vec![0, 5, per_chunk - 1]] {
+                let known: Vec<usize> = known.into_iter().map(|at| at + per_chunk).collect();
+                let (value, _) = write_chunk((3, -4), &states, per_chunk..2 * per_chunk, &known);
+                assert_eq!(read_stamp(&value), Some((3, -4)));
+                let found = read_chunk(family, per_chunk, &value).unwrap();
+                assert_eq!(found.stamp, (3, -4));
+                let expected: Vec<usize> = (0..per_chunk).filter(|&at| found.known[at]).collect();
+                assert_eq!(expected, known.iter().map(|at| at - per_chunk).collect::<Vec<_>>());
+                for at in known {
+                    assert_eq!(found.states.select([at - per_chunk]), states.select([at]), "{family} {at}");
+                }
+                // Whatever else it is, it is no chunk.
+                for len in (0..value.len()).step_by(97) {
+                    assert!(read_chunk(family, per_chunk, &value[..len]).is_none(), "{len}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn states_that_outweigh_their_samples_are_not_kept() {
+        assert!(pays(Family::Moments, 3000, DataType::Float64));
+        assert!(pays(Family::Moments, 60, DataType::Float32));
+        assert!(!pays(Family::Moments, 24, DataType::Float64));
+        assert!(!pays(Family::Moments, 60, DataType::Int16));
+        assert!(pays(Family::Bits, 3600, DataType::Uint8));
+    }
+}

@@ -1,0 +1,174 @@
+//! From a resource path to the series that answers it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sheaf_model::{
+    CatalogId, DataType, FindError, Kind, MergeError, Properties, Representation, Resource, ResourceCatalog,
+    ResourceId, ResourcePath, SamplePeriod, SeriesKey,
+};
+use sheaf_sources::{DataSource, SourceError, SourceSeries};
+use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
+
+/// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
+const MOST_SUGGESTED: usize = 10_000;
+
+/// A path, and what it is computed from.
+#[derive(Clone)]
+pub struct Resolved {
+    /// What was asked for.
+    pub path: ResourcePath,
+    /// The samples.
+    pub base: Base,
+}
+
+/// The samples that something is computed from.
+#[derive(Clone)]
+pub enum Base {
+    /// A series of the store.
+    Stored {
+        /// The series.
+        series: SeriesId,
+        /// What it is.
+        spec: SeriesSpec,
+        /// Where states are kept that are made of it; `None`, as it is found, if they are not.
+        rollups: Option<Arc<Rollups>>,
+    },
+    /// A series of a source.
+    InPlace {
+        /// The source.
+        source: Arc<dyn DataSource>,
+        /// What it says of the series.
+        series: SourceSeries,
+    },
+}
+
+impl Base {
+    /// The period of the samples; `None` where they are irregular.
+    pub fn period(&self) -> Option<SamplePeriod> {
+        match self {
+            Base::Stored { spec: SeriesSpec { layout: Layout::Regular { period, .. }, .. }, .. } => {
+                Some(*period)
+            }
+            Base::Stored { .. } => None,
+            Base::InPlace { series, .. } => Some(series.period),
+        }
+    }
+
+    /// The type of the samples.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Base::Stored { spec, .. } => spec.data_type,
+            Base::InPlace { series, .. } => series.data_type,
+        }
+    }
+}
+
+/// Finds the series behind a path: the one of its base, or of its own period for an original. Without a base, it is the
+/// finest one.
+///
+/// # Errors
+/// There is no such catalog, resource or representation, or the store fails.
+pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, ResolveError> {
+    let (catalog, resource) = (path.catalog(), path.resource());
+    let key = |period| {
+        let (catalog, resource) = (catalog.clone(), resource.clone());
+        SeriesKey { catalog, resource, period: Some(period) }.to_string()
+    };
+    let named = if path.kind() == Kind::Original { Some(path.period()) } else { path.base() };
+    if let Some(period) = named.filter(|_| path.arguments().is_empty())
+        && let Some(series) = store.find_series(&key(period)).await?
+    {
+        let spec = store.spec(series).await?.as_ref().clone();
+        return Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } });
+    }
+    let mut series =
+        store.series_below(&SeriesKey::prefix_of_resource(catalog, resource), None, usize::MAX).await?;
+    if series.is_empty() {
+        // It is irregular, or it is not there, and something like it may be.
+        let below = SeriesKey::prefix_of_catalog(catalog);
+        series = store.series_below(&below, None, MOST_SUGGESTED).await?;
+        if series.is_empty() {
+            return Err(ResolveError::NoCatalog { path: Box::new(path.clone()) });
+        }
+    }
+    let known = catalog_of(catalog, series.iter().map(|(_, spec)| spec))?;
+    let item = known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
+    let key = key(item.base.sample_period);
+    let found = series.into_iter().find(|(_, spec)| spec.key == key);
+    let (series, spec) = found.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
+    Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } })
+}
+
+/// Finds the series of a source behind a path; the source is the catalog of the path.
+///
+/// # Errors
+/// There is no such resource or representation, or the source fails.
+pub fn resolve_in_place(source: &Arc<dyn DataSource>, path: &ResourcePath) -> Result<Resolved, ResolveError> {
+    let all = source.series().map_err(|error| ResolveError::Source(Box::new(error)))?;
+    let resources = all.iter().map(|series| {
+        let representation = Representation::new(series.data_type, series.period);
+        Resource::new(series.resource.clone(), Properties::default(), vec![representation])
+    });
+    let resources = resources.collect::<Result<_, _>>().map_err(MergeError::from)?;
+    let known = ResourceCatalog::new(path.catalog().clone(), Properties::default(), resources)?;
+    known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
+    let series = all.into_iter().find(|series| series.resource == *path.resource());
+    let series = series.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
+    Ok(Resolved { path: path.clone(), base: Base::InPlace { source: source.clone(), series } })
+}
+
+/// The catalog that these series make up, those of other catalogs left out; the finest representation of a resource first.
+///
+/// # Errors
+/// Two of the series have the same key.
+pub fn catalog_of<'a>(
+    id: &CatalogId,
+    series: impl IntoIterator<Item = &'a SeriesSpec>,
+) -> Result<ResourceCatalog, MergeError> {
+    let mut resources: BTreeMap<ResourceId, Vec<Representation>> = BTreeMap::new();
+    for spec in series {
+        let Ok(key) = spec.key.parse::<SeriesKey>() else { continue };
+        if key.catalog == *id {
+            let representations = resources.entry(key.resource).or_default();
+            if let Layout::Regular { period, .. } = spec.layout {
+                representations.push(Representation::new(spec.data_type, period));
+            }
+        }
+    }
+    let resources = resources.into_iter().map(|(resource, mut representations)| {
+        representations.sort_by_key(|representation| representation.sample_period);
+        Resource::new(resource, Properties::default(), representations)
+    });
+    ResourceCatalog::new(id.clone(), Properties::default(), resources.collect::<Result<_, _>>()?)
+}
+
+/// A path without a series behind it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResolveError {
+    /// No series lies in the catalog or below it.
+    #[error("`{path}`: there is no catalog `{}`", path.catalog())]
+    NoCatalog {
+        /// What was looked for.
+        path: Box<ResourcePath>,
+    },
+    /// The catalog is there, and what was looked for in it is not.
+    #[error(transparent)]
+    NotThere(Box<FindError>),
+    /// Series that make up no catalog.
+    #[error(transparent)]
+    Catalog(#[from] MergeError),
+    /// The store can't be read.
+    #[error(transparent)]
+    Store(Box<StoreError>),
+    /// The source can't be read.
+    #[error(transparent)]
+    Source(Box<SourceError>),
+}
+
+impl From<StoreError> for ResolveError {
+    fn from(error: StoreError) -> ResolveError {
+        ResolveError::Store(Box::new(error))
+    }
+}
