@@ -53,9 +53,6 @@ pub(crate) struct SegmentReader {
     group_starts: Vec<u64>,
 }
 
-/// Values of a column, and validity bits where some are missing.
-type Filled<T> = (Vec<T>, Option<Vec<u64>>);
-
 impl SegmentReader {
     /// Opens a file of which the manifest knows these facts.
     ///
@@ -264,8 +261,8 @@ impl SegmentReader {
     {
         // A missing float is a NaN, which says enough.
         let is_ambiguous = !self.data_type.is_float();
-        let (values, validity) =
-            self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous, buffer)?;
+        let column = self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous, buffer)?;
+        let (values, validity) = column.finish();
         Ok((N::from_physical(values).into(), validity))
     }
 
@@ -289,10 +286,10 @@ impl SegmentReader {
     where
         P::T: Stored,
     {
-        Ok(self.column::<P>(column, rows, P::T::default(), false, &mut PageBuffer::default())?.0)
+        Ok(self.column::<P>(column, rows, P::T::default(), false, &mut PageBuffer::default())?.finish().0)
     }
 
-    /// The rows of this range of one column, and their validity.
+    /// The rows of this range of one column.
     fn column<P: ParquetType>(
         &self,
         column: usize,
@@ -300,14 +297,14 @@ impl SegmentReader {
         missing: P::T,
         is_ambiguous: bool,
         buffer: &mut PageBuffer,
-    ) -> Result<Filled<P::T>, SegmentError>
+    ) -> Result<Column<P::T>, SegmentError>
     where
         P::T: Stored,
     {
         let values = Vec::with_capacity((rows.end - rows.start) as usize);
         let mut out = Column::new(values, 0, missing, is_ambiguous);
         self.append::<P>(column, rows, &mut out, buffer)?;
-        Ok(out.finish())
+        Ok(out)
     }
 
     /// Appends the rows of this range of one column.
