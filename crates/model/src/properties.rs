@@ -299,7 +299,9 @@ mod tests {
         );
         assert!(message(json!({"sheaf": {"withoutRollups": [1]}})).ends_with("; `1` is none"));
         let text = message(json!({"sheaf": {"withoutRollups": ["1_s", "1_sec"]}}));
-        assert!(text.starts_with("the property `sheaf.withoutRollups`: unknown unit `sec`, did you mean `s`?"));
+        assert!(
+            text.starts_with("the property `sheaf.withoutRollups`: unknown unit `sec`, did you mean `s`?")
+        );
         let period = message(json!({"sheaf": {"withoutRollups": ["0_s"]}}));
         assert!(period.contains("0_s"), "{period}");
     }
