@@ -302,21 +302,26 @@ pub fn check_one_answer<'a>(
         let mut found = fine.finish(statistic, open()?)?;
         found.extend(fine.coarsen(Grid::new(factor, 0)?).finish(statistic, open()?)?);
         let expected = expected.get_or_insert_with(|| found.clone());
-        for (bucket, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
-            if !same(expected, found) {
-                return Err(Violation::Number {
-                    law,
-                    family,
-                    statistic,
-                    bucket,
-                    expected,
-                    found,
-                    allowed: 0.0,
-                });
-            }
-        }
+        check_numbers(law, family, statistic, expected, &found)?;
     }
     Ok(())
+}
+
+/// Checks that these numbers of one statistic are the same, see [`same`].
+fn check_numbers(
+    law: &'static str,
+    family: Family,
+    statistic: Statistic,
+    expected: &[f64],
+    found: &[f64],
+) -> Result<(), Violation> {
+    match expected.iter().zip(found).position(|(&expected, &found)| !same(expected, found)) {
+        None => Ok(()),
+        Some(bucket) => {
+            let (expected, found) = (expected[bucket], found[bucket]);
+            Err(Violation::Number { law, family, statistic, bucket, expected, found, allowed: 0.0 })
+        }
+    }
 }
 
 /// *Sequential.* Every family that knows `statistic` answers as [`sequential`] does.
@@ -420,20 +425,7 @@ pub fn check_codec<'a>(family: Family, run: impl Into<AnyRun<'a>>, grid: Grid) -
     check_bytes("codec", family, "states read back", &bytes, &read.encode())?;
     for statistic in Statistic::ALL.into_iter().filter(|statistic| family.answers(*statistic)) {
         let (expected, found) = (states.finish(statistic, open()?)?, read.finish(statistic, open()?)?);
-        for (bucket, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
-            if !same(expected, found) {
-                let law = "codec";
-                return Err(Violation::Number {
-                    law,
-                    family,
-                    statistic,
-                    bucket,
-                    expected,
-                    found,
-                    allowed: 0.0,
-                });
-            }
-        }
+        check_numbers("codec", family, statistic, &expected, &found)?;
     }
     Ok(())
 }

@@ -8,8 +8,10 @@ use sheaf_store::{CheckOptions, CompactOptions, LocalDisk, Watch, check};
 
 use super::worker::{Orders, Said, rows_of};
 
-/// How long they run together.
+/// How long they run together at least.
 const TOGETHER: Duration = Duration::from_secs(60);
+/// How long they may take to do enough: a loaded machine is slow, not wrong.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_share_a_sqlite_database() {
@@ -37,22 +39,28 @@ async fn two_processes(database: &TestDatabase) {
     let both = [orders(1), orders(2)];
     let mut running = Vec::new();
     for orders in &both {
-        let (child, said) = orders.start();
-        let listener = std::thread::spawn(move || said.into_iter().collect::<Vec<Said>>());
-        running.push((child, listener));
+        let (child, heard) = orders.start();
+        running.push((child, heard, Vec::new()));
     }
-    let until = Instant::now() + TOGETHER;
-    while Instant::now() < until {
+    let begin = Instant::now();
+    loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        for (child, _) in &mut running {
+        for (child, heard, said) in &mut running {
             assert!(child.try_wait().unwrap().is_none(), "a worker gave up; its output says why");
+            said.extend(heard.try_iter());
         }
+        let enough = running.iter().all(|(_, _, said)| has_done_enough(said, both[0].first.len()));
+        if enough && begin.elapsed() > TOGETHER {
+            break;
+        }
+        assert!(begin.elapsed() < PATIENCE, "too little done in {PATIENCE:?}");
     }
     let mut said = Vec::new();
-    for (mut child, listener) in running {
+    for (mut child, heard, mut before) in running {
         child.kill().unwrap();
         child.wait().unwrap();
-        said.push(listener.join().unwrap());
+        before.extend(heard);
+        said.push(before);
     }
 
     let store = both[0].open().await.unwrap();
@@ -76,7 +84,6 @@ async fn two_processes(database: &TestDatabase) {
                     _ => {}
                 }
             }
-            assert!(done.len() > 20, "worker {}, task {task}: only {} operations", orders.name, done.len());
             let [regular, irregular] = orders.series(&store, task).await.unwrap();
             let found = rows_of(store.scan(regular, None).await.unwrap()).unwrap();
             assert_eq!(found, rows_of(store.scan(irregular, None).await.unwrap()).unwrap());
@@ -84,9 +91,6 @@ async fn two_processes(database: &TestDatabase) {
             let with_open = orders.model(task, done.iter().copied().chain(open));
             assert!(found == known || found == with_open, "worker {}, task {task}: other rows", orders.name);
         }
-        let count = |wanted: Said| said.iter().filter(|&&said| said == wanted).count();
-        assert!(count(Said::Read) > 20, "{} reads", count(Said::Read));
-        assert!(count(Said::Compacted) > 2, "{} compactions", count(Said::Compacted));
         commits.push(own);
     }
     assert!(commits[0].is_disjoint(&commits[1]), "two processes got the same commit");
@@ -97,4 +101,15 @@ async fn two_processes(database: &TestDatabase) {
     let report =
         check(disk, manifest, both[0].settings(), CheckOptions::default(), &Watch::default()).await.unwrap();
     assert_eq!(report.damages(), 0, "{:?}", report.findings);
+}
+
+/// Whether a worker has done enough of everything for its traces to say something.
+fn has_done_enough(said: &[Said], tasks: usize) -> bool {
+    let count = |wanted: fn(&Said) -> bool| said.iter().filter(|said| wanted(said)).count();
+    let operations = |task: usize| {
+        said.iter().filter(move |said| matches!(said, Said::Done { task: of, .. } if *of == task)).count()
+    };
+    (0..tasks).all(|task| operations(task) > 20)
+        && count(|said| *said == Said::Read) > 20
+        && count(|said| *said == Said::Compacted) > 2
 }

@@ -223,8 +223,9 @@ impl Pass {
     /// Takes rows up. Returns hints if some of them contradict what is written.
     fn take(&mut self, more: &More) -> Result<Option<Hints>, IngestError> {
         for column in &more.new_columns {
-            let resource =
-                resource_of(column).map_err(|problem| self.column_error(&column.title, problem))?;
+            let resource = column
+                .resource()
+                .map_err(|problem| self.column_error(&column.title, ColumnProblem::Name(problem)))?;
             if let (Some(found), Some(stored)) = (&column.unit, self.order.options.units.get(&resource))
                 && found != stored
             {
@@ -786,15 +787,4 @@ fn runs(numbers: &[u32]) -> impl Iterator<Item = Range<usize>> {
         begin = range.end;
         range
     })
-}
-
-/// The resource of a column: its name, with `_` for what no name has.
-fn resource_of(column: &Column) -> Result<ResourceId, ColumnProblem> {
-    let name = column.nexus.as_ref().map_or(column.name.as_str(), |nexus| nexus.resource.as_str());
-    let mut cleaned: String =
-        name.trim().chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
-    if cleaned.starts_with(|first: char| first.is_ascii_digit()) {
-        cleaned.insert(0, '_');
-    }
-    cleaned.parse().map_err(ColumnProblem::Name)
 }

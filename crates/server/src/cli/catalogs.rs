@@ -174,7 +174,7 @@ impl List {
             let page = data.database.sources().list(after.as_ref(), PAGE).await?;
             for source in page.iter().filter(|source| is_wanted(&source.mount)) {
                 let mount = &source.mount;
-                let Some(open) = data.source(mount).await? else { continue };
+                let open = source::open(source).await?;
                 let series = tokio::task::spawn_blocking(move || open.series()).await??;
                 if !self.json {
                     writeln!(out, "{mount}")?;

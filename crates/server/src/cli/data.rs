@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sheaf_db::Database;
+use sheaf_db::{Database, Source};
 use sheaf_engine::{Base, Resolved, resolve, resolve_in_place};
 use sheaf_model::{CatalogId, ResourceId, ResourcePath};
 use sheaf_sources::DataSource;
@@ -117,7 +117,10 @@ impl Data {
         for path in paths {
             let catalog = path.catalog();
             if !sources.contains_key(catalog) {
-                let source = self.source(catalog).await?;
+                let source = match self.source(catalog).await? {
+                    Some(source) => Some(source::open(&source).await?),
+                    None => None,
+                };
                 sources.insert(catalog.clone(), source);
             }
             let properties = self.database.metadata().resource(catalog, path.resource()).await?;
@@ -161,15 +164,9 @@ impl Data {
         }
     }
 
-    /// The source that provides exactly this catalog.
-    pub(crate) async fn source(
-        &self,
-        catalog: &CatalogId,
-    ) -> Result<Option<Arc<dyn DataSource>>, Box<dyn Error>> {
-        let source = self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog);
-        let Some(source) = source else { return Ok(None) };
-        let open = move || source::open(&source).map_err(|error| error.to_string());
-        Ok(Some(tokio::task::spawn_blocking(open).await??))
+    /// The source that provides exactly this catalog, if there is one.
+    pub(crate) async fn source(&self, catalog: &CatalogId) -> Result<Option<Source>, Box<dyn Error>> {
+        Ok(self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog))
     }
 }
 

@@ -147,9 +147,7 @@ async fn take(args: &Args, data: &Data, path: &Path, watch: &Watch) -> Result<In
     let table = opened(input, options, watch).await?;
     let catalog = args.catalog.clone().or_else(|| table.metadata().catalog.clone());
     let units = match &catalog {
-        Some(catalog)
-            if data.database.sources().find(catalog).await?.is_some_and(|found| found.mount == *catalog) =>
-        {
+        Some(catalog) if data.source(catalog).await?.is_some() => {
             return Err(format!(
                 "`{catalog}` is read in place: write into another catalog, or into the files of it"
             )

@@ -4,8 +4,10 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde_json::json;
+use sheaf_db::Source;
 use sheaf_model::CatalogId;
 use sheaf_sources::{DataSource, FolderConfig, SourceConfig, SourceSeries, TableFormat, TableOptions};
 
@@ -202,10 +204,10 @@ fn split(template: &str) -> Result<(PathBuf, String), Box<dyn Error>> {
 }
 
 /// The source of a configuration.
-pub(super) fn open(source: &sheaf_db::Source) -> Result<std::sync::Arc<dyn DataSource>, Box<dyn Error>> {
+pub(super) async fn open(source: &Source) -> Result<Arc<dyn DataSource>, Box<dyn Error>> {
     let config: SourceConfig = serde_json::from_value(source.configuration.clone())
         .map_err(|error| format!("the source `{}` has settings that can't be read: {error}", source.mount))?;
-    Ok(config.open()?)
+    Ok(tokio::task::spawn_blocking(move || config.open()).await??)
 }
 
 #[cfg(test)]

@@ -93,6 +93,17 @@ pub(crate) const SERIES_NAMES: [&str; 18] = [
 pub(crate) const VALUE_NAMES: [&str; 7] = ["value", "values", "val", "reading", "wert", "messwert", "data"];
 pub(crate) const UNIT_NAMES: [&str; 3] = ["unit", "units", "einheit"];
 
+/// The option for the role that the column of series has, too, if there is one.
+pub(crate) fn clash(series: usize, time: usize, value: usize) -> Option<&'static str> {
+    if series == time {
+        Some("time_column")
+    } else if series == value {
+        Some("value_columns")
+    } else {
+        None
+    }
+}
+
 /// A title as it is compared with the names above.
 pub(crate) fn plain(title: &str) -> String {
     split_unit(title).0.trim().to_lowercase().replace([' ', '-'], "_")
@@ -859,14 +870,7 @@ impl Detector<'_> {
                 .or_else(|| only(&[series], &|census| census.numbers > 0))
                 .ok_or_else(|| self.no_long_column(table, "values", "value_columns"))?,
         };
-        let clash = if series == time {
-            Some("time_column")
-        } else if series == value {
-            Some("value_columns")
-        } else {
-            None
-        };
-        if let Some(first) = clash {
+        if let Some(first) = clash(series, time, value) {
             let (column, second) = (table.column(series), "series_column");
             return Err(self.error(None, TableProblem::SameColumn { column, first, second }));
         }

@@ -22,7 +22,7 @@ pub use options::{
 pub use reader::CsvReader;
 
 // What other kinds of tables have in common with text.
-pub(crate) use detect::{SERIES_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES, plain, rank, unix_unit};
+pub(crate) use detect::{SERIES_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES, clash, plain, rank, unix_unit};
 pub(crate) use number::{Number, parse_number};
 pub(crate) use parse::LONGEST_NAME;
 pub(crate) use reader::{MOST_SERIES, Order};

@@ -12,7 +12,7 @@ use super::options::ParquetOptions;
 use super::page::Budget;
 use crate::csv::{
     ColumnRef, Layout, SERIES_NAMES, TIME_NAMES, TimeFormat, TimeReader, UNIT_NAMES, VALUE_NAMES, Zone,
-    plain, rank, split_unit, unix_unit,
+    clash, plain, rank, split_unit, unix_unit,
 };
 use crate::error::{ColumnName, RowError, SourceError, TableProblem};
 
@@ -461,14 +461,7 @@ impl Detector<'_> {
                 .or_else(|| only(&numbers, &|_| true))
                 .ok_or_else(|| missing("values", "value_columns"))?,
         };
-        let clash = if series == time {
-            Some("time_column")
-        } else if series == value {
-            Some("value_columns")
-        } else {
-            None
-        };
-        if let Some(first) = clash {
+        if let Some(first) = clash(series, time, value) {
             let (column, second) = (column(self.fields, series), "series_column");
             return Err(self.error(TableProblem::SameColumn { column, first, second }));
         }
