@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sheaf_bench::store::{self, Failure, Opened};
 use sheaf_engine::{Base, read_columns, resolve};
+use sheaf_model::ResourcePath;
 use sheaf_store::{ROLLUPS_FILE, RollupSettings, Rollups};
 
 /// An open store with its rollups.
@@ -21,15 +22,15 @@ impl Own {
 
     /// All values of paths, path after path.
     pub(crate) async fn read(&self, paths: &[String], with_rollups: bool) -> Result<Vec<f64>, Failure> {
+        let parsed = paths.iter().map(|path| path.parse()).collect::<Result<Vec<ResourcePath>, _>>()?;
         let mut all = Vec::new();
-        for path in paths {
-            let mut item = resolve(&self.opened.store, &path.parse()?).await?;
+        for mut item in resolve(&self.opened.store, &parsed).await? {
             let Base::Stored { series, rollups, .. } = &mut item.base else {
-                return Err(format!("{path} is not in the store").into());
+                return Err(format!("{} is not in the store", item.path).into());
             };
             *rollups = Some(self.rollups.clone()).filter(|_| with_rollups);
             let snapshot = self.opened.store.snapshot(&[*series]).await?;
-            let range = snapshot.range(*series)?.ok_or_else(|| format!("{path} has no samples"))?;
+            let range = snapshot.range(*series)?.ok_or_else(|| format!("{} has no samples", item.path))?;
             let range = item.path.period().widen(range)?;
             for block in read_columns(&snapshot, &[item], range, None).await? {
                 all.extend(block?.into_iter().flatten());

@@ -2,15 +2,20 @@
 
 use std::collections::HashMap;
 
-use sheaf_model::{SamplePeriod, Threshold, TimeRange};
-use sheaf_store::Snapshot;
+use rayon::prelude::*;
+use sheaf_model::{Kind, SamplePeriod, Threshold, TimeRange};
+use sheaf_store::{SampleBuffer, Snapshot, StoreError};
 
 use crate::in_memory::ReadError;
 use crate::resolve::{Base, Resolved};
-use crate::stored::{Query, Reading, Usage, read_in_place, read_stored};
+use crate::spread::{Spread, read_spread};
+use crate::stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored};
 
 /// Values that are held at once, of all columns together: 64 MiB.
 const MOST_HELD: usize = 1 << 23;
+
+/// Groups that a thread reads one after the other at least, where there are so many.
+const GROUPS_IN_A_ROW: usize = 16;
 
 /// Values of several paths, block by block, in order of time: for each path a column, all of the same length. The iterator
 /// blocks while it reads; after an error it ends.
@@ -23,9 +28,32 @@ pub struct Columns {
     usage: Usage,
 }
 
+/// Values of one series.
+enum Values {
+    Sampled(Box<Reading>),
+    /// As many columns that are the same.
+    Spread(Box<Spread>, usize),
+}
+
+impl Values {
+    fn next(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+        match self {
+            Values::Sampled(reading) => reading.next_in(buffer),
+            Values::Spread(spread, columns) => spread.next().map(|values| Ok(vec![values?; *columns])),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        match self {
+            Values::Sampled(reading) => reading.usage(),
+            Values::Spread(..) => Usage::default(),
+        }
+    }
+}
+
 /// What is read at once.
 struct Group {
-    reading: Reading,
+    values: Values,
     /// Which paths its columns belong to.
     paths: Vec<usize>,
     block: Vec<Vec<f64>>,
@@ -37,12 +65,23 @@ impl Group {
     fn left(&self) -> usize {
         self.block.first().map_or(0, |column| column.len().saturating_sub(self.used))
     }
+
+    /// Reads on if nothing is left; whether something is then.
+    fn fill(&mut self, buffer: &mut SampleBuffer) -> Result<bool, ReadError> {
+        while self.left() == 0 {
+            match self.values.next(buffer) {
+                Some(block) => (self.block, self.used) = (block?, 0),
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
 }
 
 /// Begins to read paths over a range, at the period that they share. A threshold in a path comes before `threshold`.
 ///
 /// # Errors
-/// As [`read_stored`].
+/// As [`read_many_stored`] and [`read_in_place`].
 pub async fn read_columns(
     snapshot: &Snapshot,
     items: &[Resolved],
@@ -64,23 +103,32 @@ pub async fn read_columns(
         query.kinds.push(path.kind());
         paths.push(at);
     }
-    let mut groups = Vec::with_capacity(order.len());
-    for key in order {
-        if let Some((query, base, paths)) = queries.remove(&key) {
-            let most_values = MOST_HELD * paths.len() / items.len();
-            let reading = match base {
-                Base::Stored { series, rollups, .. } => {
-                    read_stored(snapshot, *series, query, rollups.as_ref()).await?
-                }
-                Base::InPlace { source, series } => read_in_place(source, series, query)?,
-            };
-            groups.push(Group {
-                reading: reading.in_blocks_of(most_values),
-                paths,
-                block: Vec::new(),
-                used: 0,
-            });
+    let queries: Vec<(Query, &Base, Vec<usize>)> =
+        order.iter().filter_map(|key| queries.remove(key)).collect();
+    // Of records nothing else can be asked; whoever does so hears it from the others.
+    let is_spread = |query: &Query, base: &Base| {
+        base.period().is_none() && query.kinds.iter().all(|&kind| kind == Kind::Spread)
+    };
+    let stored = queries.iter().filter_map(|(query, base, _)| match base {
+        Base::Stored { series, rollups, .. } if !is_spread(query, base) => {
+            Some(StoredQuery { series: *series, query: query.clone(), rollups: rollups.as_ref() })
         }
+        _ => None,
+    });
+    let mut stored = read_many_stored(snapshot, stored.collect()).await?.into_iter();
+    let mut groups = Vec::with_capacity(queries.len());
+    for (query, base, paths) in queries {
+        let most_values = MOST_HELD * paths.len() / items.len();
+        let sampled = |reading: Reading| Values::Sampled(Box::new(reading.in_blocks_of(most_values)));
+        let values = match base {
+            Base::Stored { series, .. } if is_spread(&query, base) => {
+                let spread = read_spread(snapshot, *series, query.period, range).await?;
+                Values::Spread(Box::new(spread.in_blocks_of(most_values)), paths.len())
+            }
+            Base::Stored { series, .. } => sampled(stored.next().ok_or(StoreError::UnknownSeries(*series))?),
+            Base::InPlace { source, series } => sampled(read_in_place(source, series, query)?),
+        };
+        groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }
     Ok(Columns { groups, paths: items.len(), usage: Usage::default() })
 }
@@ -88,17 +136,17 @@ pub async fn read_columns(
 impl Columns {
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
-        self.groups.iter().map(|group| group.reading.usage()).fold(self.usage, Usage::plus)
+        self.groups.iter().map(|group| group.values.usage()).fold(self.usage, Usage::plus)
     }
 
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
-        for group in &mut self.groups {
-            while group.left() == 0 {
-                match group.reading.next() {
-                    Some(block) => (group.block, group.used) = (block?, 0),
-                    None => return Ok(None),
-                }
-            }
+        // Short series keep only one core busy each, and those that follow each other lie in the same pages.
+        let in_a_row = self.groups.len().div_ceil(rayon::current_num_threads()).min(GROUPS_IN_A_ROW);
+        let groups = self.groups.par_iter_mut().with_min_len(in_a_row);
+        let fill = |buffer: &mut SampleBuffer, group: &mut Group| group.fill(buffer);
+        let filled = groups.map_init(SampleBuffer::default, fill).collect::<Result<Vec<bool>, _>>()?;
+        if filled.contains(&false) {
+            return Ok(None);
         }
         let rows = self.groups.iter().map(Group::left).min().unwrap_or_default();
         let mut columns = vec![Vec::new(); self.paths];

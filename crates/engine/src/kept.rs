@@ -43,8 +43,14 @@ const MOST_CHUNKS: i64 = 1 << 16;
 /// fewer samples a state, decoding them is not much slower than decoding states.
 const LIGHTER: usize = 4;
 
+/// The fewest samples of a state that is kept: those of fewer are decoded and folded in less time than a state is found.
+const FEWEST_SAMPLES: u64 = 60;
+
 /// Whether it pays to keep states of so many samples.
 pub(crate) fn pays(family: Family, samples: u64, data_type: DataType) -> bool {
+    if samples < FEWEST_SAMPLES {
+        return false;
+    }
     let state_bytes = StateVec::empty(family, 1).encode().len() - StateVec::empty(family, 0).encode().len();
     samples.saturating_mul(data_type.size_bytes() as u64) >= (LIGHTER * state_bytes) as u64
 }
@@ -392,7 +398,7 @@ mod tests {
     fn states_that_outweigh_their_samples_are_not_kept() {
         assert!(pays(Family::Moments, 3000, DataType::Float64));
         assert!(pays(Family::Moments, 60, DataType::Float32));
-        assert!(!pays(Family::Moments, 24, DataType::Float64));
+        assert!(!pays(Family::Sums, 59, DataType::Float64));
         assert!(!pays(Family::Moments, 60, DataType::Int16));
         assert!(pays(Family::Bits, 3600, DataType::Uint8));
     }

@@ -21,6 +21,7 @@ mod kept;
 mod ladder;
 mod resolve;
 mod rollup_key;
+mod spread;
 mod stored;
 
 pub use columns::{Columns, read_columns};
@@ -32,4 +33,4 @@ pub use ingest::{
 pub use ladder::fold_period;
 pub use resolve::{Base, ResolveError, Resolved, catalog_of, resolve, resolve_in_place};
 pub use rollup_key::rollup_series;
-pub use stored::{Query, Reading, Usage, read_in_place, read_stored};
+pub use stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored, read_stored};

@@ -1,6 +1,6 @@
 //! From a resource path to the series that answers it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use sheaf_model::{
@@ -12,6 +12,10 @@ use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
 
 /// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
 const MOST_SUGGESTED: usize = 10_000;
+
+/// Keys that are looked at at once.
+const FEWEST_KEYS: usize = 16;
+const MOST_KEYS: usize = 1024;
 
 /// A path, and what it is computed from.
 #[derive(Clone)]
@@ -64,40 +68,123 @@ impl Base {
     }
 }
 
-/// Finds the series behind a path: the one of its base, or of its own period for an original. Without a base, it is the
-/// finest one.
+/// Finds the series behind each path: the one of its base, of its own period for an original, the irregular one where it is
+/// spread. Without a base, it is the finest one.
 ///
 /// # Errors
 /// There is no such catalog, resource or representation, or the store fails.
-pub async fn resolve(store: &Store, path: &ResourcePath) -> Result<Resolved, ResolveError> {
-    let (catalog, resource) = (path.catalog(), path.resource());
-    let key = |period| {
-        let (catalog, resource) = (catalog.clone(), resource.clone());
-        SeriesKey { catalog, resource, period: Some(period) }.to_string()
-    };
-    let named = if path.kind() == Kind::Original { Some(path.period()) } else { path.base() };
-    if let Some(period) = named.filter(|_| path.arguments().is_empty())
-        && let Some(series) = store.find_series(&key(period)).await?
-    {
-        let spec = store.spec(series).await?.as_ref().clone();
-        return Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } });
-    }
-    let mut series =
-        store.series_below(&SeriesKey::prefix_of_resource(catalog, resource), None, usize::MAX).await?;
-    if series.is_empty() {
-        // It is irregular, or it is not there, and something like it may be.
-        let below = SeriesKey::prefix_of_catalog(catalog);
-        series = store.series_below(&below, None, MOST_SUGGESTED).await?;
-        if series.is_empty() {
-            return Err(ResolveError::NoCatalog { path: Box::new(path.clone()) });
+pub async fn resolve(store: &Store, paths: &[ResourcePath]) -> Result<Vec<Resolved>, ResolveError> {
+    let mut found = named(store, paths).await?;
+    let of_path = |path: &ResourcePath| SeriesKey::prefix_of_resource(path.catalog(), path.resource());
+    let unnamed = paths.iter().zip(&found).filter(|(_, found)| found.is_none());
+    let representations = representations(store, unnamed.map(|(path, _)| of_path(path)).collect()).await?;
+    for (path, found) in paths.iter().zip(&mut found) {
+        if found.is_none() {
+            let series = representations.get(&of_path(path)).map(Vec::as_slice).unwrap_or_default();
+            *found = Some(choose(store, path, series).await?);
         }
     }
-    let known = catalog_of(catalog, series.iter().map(|(_, spec)| spec))?;
+    let resolved = paths.iter().zip(found.into_iter().flatten()).map(|(path, (series, spec))| Resolved {
+        path: path.clone(),
+        base: Base::Stored { series, spec, rollups: None },
+    });
+    Ok(resolved.collect())
+}
+
+/// The series of the paths that say which one it is.
+async fn named(
+    store: &Store,
+    paths: &[ResourcePath],
+) -> Result<Vec<Option<(SeriesId, SeriesSpec)>>, ResolveError> {
+    let (mut places, mut keys) = (Vec::new(), Vec::new());
+    for (place, path) in paths.iter().enumerate() {
+        let period = match path.kind() {
+            Kind::Original => Some(path.period()),
+            _ => path.base(),
+        };
+        let is_irregular = path.kind() == Kind::Spread && period.is_none();
+        if (period.is_some() || is_irregular) && path.arguments().is_empty() {
+            places.push(place);
+            keys.push(key(path, period));
+        }
+    }
+    let mut found = vec![None; paths.len()];
+    let ids = store.find_all(&keys).await?;
+    let (places, ids): (Vec<usize>, Vec<SeriesId>) =
+        places.into_iter().zip(ids).filter_map(|(place, id)| Some((place, id?))).unzip();
+    for ((place, id), spec) in places.into_iter().zip(&ids).zip(store.specs(&ids).await?) {
+        found[place] = Some((*id, spec.as_ref().clone()));
+    }
+    Ok(found)
+}
+
+fn key(path: &ResourcePath, period: Option<SamplePeriod>) -> String {
+    let (catalog, resource) = (path.catalog().clone(), path.resource().clone());
+    SeriesKey { catalog, resource, period }.to_string()
+}
+
+/// The series with a period of each resource, by the beginning of their keys. Walks along all keys and leaps over those that
+/// lie between: it does as well on a few of many resources as on all of them.
+async fn representations(
+    store: &Store,
+    mut resources: BTreeSet<String>,
+) -> Result<HashMap<String, Vec<(SeriesId, SeriesSpec)>>, ResolveError> {
+    let mut found: HashMap<String, Vec<(SeriesId, SeriesSpec)>> = HashMap::new();
+    let (mut after, mut limit) = (String::new(), FEWEST_KEYS);
+    while let Some(first) = resources.first() {
+        if *first > after {
+            after.clone_from(first);
+        }
+        let page = store.series_below("/", Some(&after), limit).await?;
+        let is_last = page.len() < limit;
+        let before = resources.len();
+        for (series, spec) in page {
+            after.clone_from(&spec.key);
+            while let Some(first) = resources.first() {
+                match spec.key.strip_prefix(first.as_str()) {
+                    Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit()) => {
+                        found.entry(first.clone()).or_default().push((series, spec));
+                        break;
+                    }
+                    // Periods come before all names.
+                    _ if spec.key > *first => drop(resources.pop_first()),
+                    _ => break,
+                }
+            }
+        }
+        if is_last {
+            break;
+        }
+        // Where few of the keys were wanted, the next ones are far away.
+        let hits = before - resources.len();
+        limit = if hits > limit / 4 { (2 * limit).min(MOST_KEYS) } else { FEWEST_KEYS };
+    }
+    Ok(found)
+}
+
+/// The one of a resource's series that a path is computed from.
+async fn choose(
+    store: &Store,
+    path: &ResourcePath,
+    series: &[(SeriesId, SeriesSpec)],
+) -> Result<(SeriesId, SeriesSpec), ResolveError> {
+    let none = || ResolveError::NoCatalog { path: Box::new(path.clone()) };
+    let around;
+    let series = if series.is_empty() {
+        // It is irregular, or it is not there, and something like it may be.
+        let below = SeriesKey::prefix_of_catalog(path.catalog());
+        around = store.series_below(&below, None, MOST_SUGGESTED).await?;
+        if around.is_empty() {
+            return Err(none());
+        }
+        &around
+    } else {
+        series
+    };
+    let known = catalog_of(path.catalog(), series.iter().map(|(_, spec)| spec))?;
     let item = known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
-    let key = key(item.base.sample_period);
-    let found = series.into_iter().find(|(_, spec)| spec.key == key);
-    let (series, spec) = found.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
-    Ok(Resolved { path: path.clone(), base: Base::Stored { series, spec, rollups: None } })
+    let key = key(path, Some(item.base.sample_period));
+    series.iter().find(|(_, spec)| spec.key == key).cloned().ok_or_else(none)
 }
 
 /// Finds the series of a source behind a path; the source is the catalog of the path.

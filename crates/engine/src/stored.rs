@@ -103,17 +103,60 @@ pub struct Reading {
     most_values: u64,
 }
 
-/// Begins to read a series of a snapshot; with the help of rollups, if there are any, and adding to them.
+/// A query of a series of the store, with the help of rollups, if there are any, and adding to them.
+pub struct StoredQuery<'a> {
+    /// The series.
+    pub series: SeriesId,
+    /// What is asked of it.
+    pub query: Query,
+    /// Where states of it are kept.
+    pub rollups: Option<&'a Arc<Rollups>>,
+}
+
+/// Begins to read a series of a snapshot.
 ///
 /// # Errors
-/// The series is not part of the snapshot or irregular, what [`sheaf_model::legality`] forbids, or what
-/// [`Snapshot::scan`] says. Rollups cause none.
+/// As [`read_many_stored`].
 pub async fn read_stored(
     snapshot: &Snapshot,
     series: SeriesId,
     query: Query,
     rollups: Option<&Arc<Rollups>>,
 ) -> Result<Reading, ReadError> {
+    let mut readings = read_many_stored(snapshot, vec![StoredQuery { series, query, rollups }]).await?;
+    readings.pop().ok_or_else(|| StoreError::UnknownSeries(series).into())
+}
+
+/// Begins to read several series of a snapshot, one reading for each query. The database and the rollups are asked no
+/// more often than for one.
+///
+/// # Errors
+/// A series is not part of the snapshot or irregular, what [`sheaf_model::legality`] forbids, or what
+/// [`Snapshot::scans`] says. Rollups cause none.
+pub async fn read_many_stored(
+    snapshot: &Snapshot,
+    wanted: Vec<StoredQuery<'_>>,
+) -> Result<Vec<Reading>, ReadError> {
+    let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
+    let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted)).collect::<Result<_, _>>()?;
+    let mut readings = open_kept(snapshot, &series, readings).await?;
+    let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
+    for (reading, &series) in readings.iter_mut().zip(&series) {
+        if !reading.is_answered() {
+            // Samples that values are held from may begin before the range, and end after it.
+            scans.push((series, Some(slots(reading.base, reading.query.range)?)));
+            unanswered.push(reading);
+        }
+    }
+    for (reading, scan) in unanswered.into_iter().zip(snapshot.scans(&scans).await?) {
+        reading.origin = Some(Origin::Stored(Box::new(scan)));
+    }
+    Ok(readings)
+}
+
+/// A reading that has no samples yet, and has not looked into rollups.
+fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, ReadError> {
+    let StoredQuery { series, query, rollups } = wanted;
     let spec = snapshot.spec(series)?;
     let Layout::Regular { period: base, .. } = spec.layout else {
         return Err(ReadError::Irregular { key: spec.key.clone() });
@@ -142,19 +185,10 @@ pub async fn read_stored(
             });
         }
     }
-    let kept = open_kept(snapshot, series, kept).await?;
     let next = query.range.begin().ticks();
     let usage = Usage::default();
     let most_values = u64::MAX;
-    let mut reading =
-        Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values };
-    if !reading.is_answered() {
-        // Samples that values are held from may begin before the range, and end after it.
-        let slots = slots(base, reading.query.range)?;
-        let scan = snapshot.scan(series, Some(slots)).await?;
-        reading.origin = Some(Origin::Stored(Box::new(scan)));
-    }
-    Ok(reading)
+    Ok(Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values })
 }
 
 /// Begins to read a series of a source, without rollups.
@@ -208,30 +242,35 @@ fn checked(
 /// Opens what is kept, and validates it against the snapshot.
 async fn open_kept(
     snapshot: &Snapshot,
-    series: SeriesId,
-    mut kept: BTreeMap<Family, Kept>,
-) -> Result<BTreeMap<Family, Kept>, ReadError> {
-    if kept.is_empty() {
-        return Ok(kept);
+    series: &[SeriesId],
+    mut readings: Vec<Reading>,
+) -> Result<Vec<Reading>, ReadError> {
+    if readings.iter().all(|reading| reading.kept.is_empty()) {
+        return Ok(readings);
     }
     let opened = tokio::task::spawn_blocking(move || {
-        let stamps: HashSet<Stamp> = kept.values_mut().flat_map(Kept::open).collect();
-        (kept, stamps.into_iter().collect::<Vec<_>>())
+        let open = |reading: &mut Reading| reading.kept.values_mut().flat_map(Kept::open).collect();
+        let stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
+        (readings, stamps)
     });
-    let (mut kept, stamps) = opened.await.map_err(|error| StoreError::Task(error.to_string()))?;
-    let mut verdicts = HashMap::new();
+    let (mut readings, stamps) = opened.await.map_err(|error| StoreError::Task(error.to_string()))?;
+    let all: Vec<Stamp> = stamps.iter().flatten().copied().collect::<HashSet<_>>().into_iter().collect();
     // If that can't be said, what is kept is of no use now.
-    let remembered = snapshot.remembers(&stamps).await.unwrap_or_else(|_| vec![false; stamps.len()]);
-    for (&stamp, is_remembered) in stamps.iter().zip(remembered) {
-        let verdict = match is_remembered {
-            true if stamp.0 > snapshot.commit() => Verdict::Apart,
-            true => Verdict::Past(snapshot.changed_since(series, stamp.0)?),
-            false => Verdict::Void,
-        };
-        verdicts.insert(stamp, verdict);
+    let remembered = snapshot.remembers(&all).await.unwrap_or_else(|_| vec![false; all.len()]);
+    let remembered: HashMap<Stamp, bool> = all.into_iter().zip(remembered).collect();
+    for ((reading, &series), stamps) in readings.iter_mut().zip(series).zip(stamps) {
+        let mut verdicts = HashMap::new();
+        for stamp in stamps {
+            let verdict = match remembered.get(&stamp) {
+                Some(true) if stamp.0 > snapshot.commit() => Verdict::Apart,
+                Some(true) => Verdict::Past(snapshot.changed_since(series, stamp.0)?),
+                _ => Verdict::Void,
+            };
+            verdicts.insert(stamp, verdict);
+        }
+        reading.kept.values_mut().for_each(|kept| kept.judge(&verdicts));
     }
-    kept.values_mut().for_each(|kept| kept.judge(&verdicts));
-    Ok(kept)
+    Ok(readings)
 }
 
 /// What a job makes of its range.
@@ -274,7 +313,21 @@ impl Reading {
         (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
-    fn block(&mut self) -> Result<Vec<Vec<f64>>, ReadError> {
+    /// The next values, and an error but once. Of short series, each behind the one before, the samples are read into
+    /// `buffer`.
+    pub(crate) fn next_in(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+        let end = self.query.range.end().ticks();
+        if self.next >= end {
+            return None;
+        }
+        let block = self.block(buffer);
+        if block.is_err() {
+            self.next = end;
+        }
+        Some(block)
+    }
+
+    fn block(&mut self, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
         if let Some(columns) = self.kept_buckets()? {
             return Ok(columns);
         }
@@ -295,12 +348,15 @@ impl Reading {
                 let most = most.min(rayon::current_num_threads() * per_thread);
                 let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
                 self.cover(&jobs);
-                let parts: Vec<(Vec<Vec<f64>>, Done)> = jobs
-                    .into_par_iter()
-                    .with_min_len(JOBS_IN_A_ROW / 2)
-                    .with_max_len(JOBS_IN_A_ROW)
-                    .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
-                    .collect::<Result<_, _>>()?;
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = match jobs[..] {
+                    [job] => vec![self.small_buckets(job, buffer)?],
+                    _ => jobs
+                        .into_par_iter()
+                        .with_min_len(JOBS_IN_A_ROW / 2)
+                        .with_max_len(JOBS_IN_A_ROW)
+                        .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
+                        .collect::<Result<_, _>>()?,
+                };
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
@@ -648,7 +704,7 @@ fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Ve
 }
 
 /// A range between ticks that lie in time.
-fn ticks(begin: i64, end: i64) -> Result<TimeRange, ReadError> {
+pub(crate) fn ticks(begin: i64, end: i64) -> Result<TimeRange, ReadError> {
     let tick = |ticks| Tick::new(ticks).map_err(|_| ReadError::BeyondTime);
     TimeRange::new(tick(begin)?, tick(end)?).map_err(|_| ReadError::BeyondTime)
 }
@@ -662,15 +718,7 @@ impl Iterator for Reading {
     type Item = Result<Vec<Vec<f64>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let end = self.query.range.end().ticks();
-        if self.next >= end {
-            return None;
-        }
-        let block = self.block();
-        if block.is_err() {
-            self.next = end;
-        }
-        Some(block)
+        self.next_in(&mut SampleBuffer::default())
     }
 }
 

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod integration {
     mod ingest;
+    mod resolve;
     mod rollups;
+    mod spread;
     mod stored;
 }

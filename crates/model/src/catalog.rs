@@ -194,8 +194,9 @@ impl fmt::Display for FindError {
             }
             FindProblem::NoRepresentation { available, .. } if available.is_empty() => write!(
                 f,
-                "{path}: the resource `{resource}` has no representation: it is irregular, and only its records can \
-                 be read so far"
+                "{path}: the resource `{resource}` is irregular, so it has records and no representation; ask for \
+                 its records, or for `{}_spread`, each of them spread evenly over its interval",
+                self.path.period()
             ),
             FindProblem::NoRepresentation { wanted, available } => {
                 let (wanted, available) = (of_period(*wanted), list(available));
@@ -371,8 +372,8 @@ mod tests {
         let error = find(&irregular, "/A/T1/1_s_mean").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`/A/T1/1_s_mean`: the resource `T1` has no representation: it is irregular, and only its records can be \
-             read so far"
+            "`/A/T1/1_s_mean`: the resource `T1` is irregular, so it has records and no representation; ask for its \
+             records, or for `1_s_spread`, each of them spread evenly over its interval"
         );
     }
 

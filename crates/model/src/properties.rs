@@ -107,6 +107,14 @@ impl Properties {
         Ok(periods.into_iter().collect())
     }
 
+    /// The patch that makes [`Properties::without_rollups`] these periods, and changes nothing else.
+    pub fn of_no_rollups(periods: impl IntoIterator<Item = SamplePeriod>) -> Properties {
+        let periods: Vec<Value> = periods.into_iter().map(|period| period.to_string().into()).collect();
+        let periods = if periods.is_empty() { Value::Null } else { periods.into() };
+        let ours = Map::from_iter([("withoutRollups".to_owned(), periods)]);
+        Properties(Map::from_iter([("sheaf".to_owned(), ours.into())]))
+    }
+
     /// Changes what `patch` names, as a JSON merge patch (RFC 7396) does: null removes a key, an object changes the keys
     /// in it, anything else replaces what is there. Not to be confused with [`Properties::merge`].
     pub fn patch(&mut self, patch: Properties) {

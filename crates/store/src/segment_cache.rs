@@ -54,7 +54,7 @@ impl SegmentCache {
     }
 }
 
-/// The segments that a scan may need, by their ids, and where to find them.
+/// The segments that some scans may need, by their ids, and where to find them.
 pub(crate) struct SegmentsOf {
     inner: Arc<Inner>,
     facts: HashMap<i64, (i64, SegmentFacts)>,
@@ -62,7 +62,7 @@ pub(crate) struct SegmentsOf {
     held: Mutex<HashMap<i64, Arc<SegmentReader>>>,
 }
 
-/// So many segments a scan holds open at most.
+/// So many segments scans that were made together hold open at most.
 pub(crate) const MOST_HELD: usize = 128;
 
 impl SegmentsOf {
@@ -82,9 +82,6 @@ impl SegmentsOf {
             series: series.clone(),
             problem,
         };
-        if let Some(reader) = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
-            return Ok(reader.clone());
-        }
         let Some((nonce, facts)) = self.facts.get(&id) else {
             return Err(damaged(format!("it lies in segment {id}, which is not listed")));
         };
@@ -93,6 +90,9 @@ impl SegmentsOf {
                 "it has {data_type} values, but segment {id} has {}",
                 facts.data_type
             )));
+        }
+        if let Some(reader) = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(reader.clone());
         }
         if let Some(reader) = self.inner.readers.get(*nonce) {
             self.hold(id, &reader);

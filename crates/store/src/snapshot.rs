@@ -179,15 +179,34 @@ impl Snapshot {
         self.scan_in(None, series, range).await
     }
 
+    /// As [`Snapshot::scan`], of many series: one scan for each. Of the manifest this asks no more than for one.
+    ///
+    /// # Errors
+    /// As [`Snapshot::scan`].
+    pub async fn scans(&self, wanted: &[(SeriesId, Option<TimeRange>)]) -> Result<Vec<Scan>, StoreError> {
+        self.scans_in(None, wanted).await
+    }
+
     async fn scan_in(
         &self,
         read: Option<Box<dyn ManifestRead>>,
         series: SeriesId,
         range: Option<TimeRange>,
     ) -> Result<Scan, StoreError> {
-        let view = self.view(series)?.clone();
-        let steps = plan(&view, range);
-        scan_steps(&self.inner, read, view, steps).await
+        self.scans_in(read, &[(series, range)]).await?.pop().ok_or(StoreError::UnknownSeries(series))
+    }
+
+    async fn scans_in(
+        &self,
+        read: Option<Box<dyn ManifestRead>>,
+        wanted: &[(SeriesId, Option<TimeRange>)],
+    ) -> Result<Vec<Scan>, StoreError> {
+        let planned = wanted.iter().map(|&(series, range)| {
+            let view = self.view(series)?.clone();
+            let steps = plan(&view, range);
+            Ok((view, steps))
+        });
+        scan_steps(&self.inner, read, planned.collect::<Result<_, StoreError>>()?).await
     }
 
     /// How a range is read, for people: one line for each step.
@@ -235,22 +254,27 @@ async fn is_in_history(read: &mut dyn ManifestRead, (commit, nonce): (i64, i64))
     Ok(row.is_some_and(|row| row.is_intact() && row.row.nonce == nonce))
 }
 
-/// A scan of these steps. Its segments are looked up, in `read` or else in a new view, and as many as is reasonable are
-/// opened.
+/// A scan of the steps of each view. Their segments are looked up, in `read` or else in a new view, and as many as is
+/// reasonable are opened.
 async fn scan_steps(
     inner: &Arc<Inner>,
     read: Option<Box<dyn ManifestRead>>,
-    view: Arc<SeriesView>,
-    steps: Vec<Step>,
-) -> Result<Scan, StoreError> {
-    let mut ids: Vec<i64> = Vec::new();
-    for step in &steps {
-        let pieces: &[usize] = match &step.how {
-            How::Direct(piece) => std::slice::from_ref(piece),
-            How::Overlay(layers) => layers,
-        };
-        ids.extend(pieces.iter().map(|&piece| view.pieces[piece].segment).filter(|&segment| segment > 0));
+    planned: Vec<(Arc<SeriesView>, Vec<Step>)>,
+) -> Result<Vec<Scan>, StoreError> {
+    // Of which series each segment is wanted, the first one.
+    let mut of_segments: HashMap<i64, Arc<SeriesView>> = HashMap::new();
+    for (view, steps) in &planned {
+        for step in steps {
+            let pieces: &[usize] = match &step.how {
+                How::Direct(piece) => std::slice::from_ref(piece),
+                How::Overlay(layers) => layers,
+            };
+            for segment in pieces.iter().map(|&piece| view.pieces[piece].segment).filter(|&id| id > 0) {
+                of_segments.entry(segment).or_insert_with(|| view.clone());
+            }
+        }
     }
+    let mut ids: Vec<i64> = of_segments.keys().copied().collect();
     let facts = if ids.is_empty() {
         HashMap::new()
     } else {
@@ -258,15 +282,18 @@ async fn scan_steps(
             Some(read) => read,
             None => inner.manifest.read().await?,
         };
-        find_segments(inner, &mut *read, &mut ids, &|_| view.name()).await?
+        find_segments(inner, &mut *read, &mut ids, &|id| of_segments[&id].name()).await?
     };
     let segments = Arc::new(SegmentsOf::new(inner.clone(), facts));
     if !ids.is_empty() {
-        let (segments, data_type, name) = (segments.clone(), view.spec.data_type, view.name());
-        let open = move |&id: &i64| segments.open(id, data_type, &name).map(drop);
+        let segments = segments.clone();
+        let open = move |id: &i64| {
+            let view = &of_segments[id];
+            segments.open(*id, view.spec.data_type, &view.name()).map(drop)
+        };
         blocking(move || ids.iter().take(MOST_HELD).try_for_each(open)).await?;
     }
-    Ok(Scan::new(view, segments, steps))
+    Ok(planned.into_iter().map(|(view, steps)| Scan::new(view, segments.clone(), steps)).collect())
 }
 
 /// The facts of the segments with these ids; each is asked for once. `name_of` says which series wants a segment.

@@ -72,6 +72,22 @@ impl Metadata {
         Ok(found.into_iter().next().map(|(_, properties)| properties).unwrap_or_default())
     }
 
+    /// The properties of resources, one answer for each.
+    ///
+    /// # Errors
+    /// The database fails, or a row is damaged.
+    pub async fn resources(
+        &self,
+        wanted: &[(CatalogId, ResourceId)],
+    ) -> Result<Vec<Properties>, RepositoryError> {
+        type Table = resources::Entity;
+        let Some(transaction) = Transaction::read::<Table>(&self.database).await? else {
+            return Ok(vec![Properties::default(); wanted.len()]);
+        };
+        let found = by_key::<Table>(&transaction, wanted.iter()).await?;
+        Ok(wanted.iter().map(|key| found.get(key).cloned().unwrap_or_default()).collect())
+    }
+
     /// The first `limit` catalogs with properties that are at or below `path` and come after `after`, by id, byte by byte.
     ///
     /// # Errors
@@ -213,7 +229,7 @@ enum How {
 /// A table of properties.
 trait PropertyTable: Table {
     /// What they are of.
-    type Key: Ord + Clone + Send;
+    type Key: Ord + Clone + Send + Sync;
 
     /// What a row is of, and its properties as JSON.
     fn split(row: Self::Row) -> (Result<Self::Key, IdError>, String);
@@ -306,20 +322,26 @@ fn check_ids<E: PropertyTable>(entries: &[(E::Key, Properties)]) -> Result<(), R
     entries.iter().try_for_each(|(key, _)| check_catalog(E::catalog(key), &name_of::<E>(key)))
 }
 
+/// The properties with these keys, as far as there are any.
+async fn by_key<E: PropertyTable>(
+    transaction: &Transaction<'_>,
+    keys: impl Iterator<Item = &E::Key> + Send,
+) -> Result<BTreeMap<E::Key, Properties>, RepositoryError> {
+    let keys: BTreeSet<&E::Key> = keys.collect();
+    let values = keys.into_iter().flat_map(E::values).collect();
+    let rows = select_keys::<E>(&transaction.tx, values).await;
+    let rows = transaction.reading::<E, _>(rows)?.into_iter();
+    rows.map(|row| parse::<E>(transaction.database, row)).collect()
+}
+
 /// Makes the changes in one table; returns whether there are any.
 async fn apply<E: PropertyTable>(
     transaction: &Transaction<'_>,
     changes: Vec<(E::Key, Properties)>,
     how: How,
 ) -> Result<bool, RepositoryError> {
-    let keys: BTreeSet<&E::Key> = changes.iter().map(|(key, _)| key).collect();
-    let before: BTreeMap<E::Key, Properties> = match how {
-        How::Patch => {
-            let values = keys.into_iter().flat_map(E::values).collect();
-            let rows = select_keys::<E>(&transaction.tx, values).await;
-            let rows = transaction.reading::<E, _>(rows)?.into_iter();
-            rows.map(|row| parse::<E>(transaction.database, row)).collect::<Result<_, _>>()?
-        }
+    let before = match how {
+        How::Patch => by_key::<E>(transaction, changes.iter().map(|(key, _)| key)).await?,
         How::Replace => BTreeMap::new(),
     };
     let mut after: BTreeMap<E::Key, Properties> = BTreeMap::new();

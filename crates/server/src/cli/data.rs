@@ -1,7 +1,8 @@
 //! Where the data are, and how commands that take time work on them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::fmt::Display;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,25 +113,22 @@ impl Data {
     /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
     /// the store, unless their resource says otherwise.
     pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, Box<dyn Error>> {
-        let mut sources: HashMap<CatalogId, Option<Arc<dyn DataSource>>> = HashMap::new();
+        let resources: Vec<(CatalogId, ResourceId)> =
+            paths.iter().map(|path| (path.catalog().clone(), path.resource().clone())).collect();
+        let properties = self.database.metadata().resources(&resources).await?;
+        let sources = self.sources_of(paths).await?;
+        let stored: Vec<ResourcePath> =
+            paths.iter().filter(|path| !sources.contains_key(path.catalog())).cloned().collect();
+        let mut stored = resolve(&self.store, &stored).await?.into_iter();
         let mut found = Vec::with_capacity(paths.len());
-        for path in paths {
-            let catalog = path.catalog();
-            if !sources.contains_key(catalog) {
-                let source = match self.source(catalog).await? {
-                    Some(source) => Some(source::open(&source).await?),
-                    None => None,
-                };
-                sources.insert(catalog.clone(), source);
-            }
-            let properties = self.database.metadata().resource(catalog, path.resource()).await?;
+        for (path, properties) in paths.iter().zip(properties) {
             let mut unit = properties.unit().map(str::to_owned);
-            let mut resolved = match sources.get(catalog).cloned().flatten() {
+            let mut resolved = match sources.get(path.catalog()) {
                 Some(source) => {
-                    let path = path.clone();
+                    let (source, path) = (source.clone(), path.clone());
                     tokio::task::spawn_blocking(move || resolve_in_place(&source, &path)).await??
                 }
-                None => resolve(&self.store, path).await?,
+                None => stored.next().ok_or_else(|| format!("`{path}` was not looked up"))?,
             };
             let period = resolved.base.period();
             match &mut resolved.base {
@@ -144,6 +142,24 @@ impl Data {
             found.push(Found { resolved, unit });
         }
         Ok(found)
+    }
+
+    /// The sources that provide catalogs of these paths.
+    async fn sources_of(
+        &self,
+        paths: &[ResourcePath],
+    ) -> Result<HashMap<CatalogId, Arc<dyn DataSource>>, Box<dyn Error>> {
+        let catalogs: HashSet<&CatalogId> = paths.iter().map(ResourcePath::catalog).collect();
+        let mut sources = HashMap::new();
+        let mut after: Option<CatalogId> = None;
+        loop {
+            let page = self.database.sources().list(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(sources) };
+            after = Some(last.mount.clone());
+            for source in page.iter().filter(|source| catalogs.contains(&source.mount)) {
+                sources.insert(source.mount.clone(), source::open(source).await?);
+            }
+        }
     }
 
     /// The units of the resources of a catalog, as far as they are known.
@@ -237,6 +253,11 @@ where
     });
     bar.finish_and_clear();
     result
+}
+
+/// What to say of a series that is not there.
+pub(crate) fn no_series(key: &impl Display) -> Box<dyn Error> {
+    format!("there is no series `{key}`: `sheaf catalogs` lists what there is").into()
 }
 
 /// Bytes for people: `1.2 GiB`.

@@ -45,9 +45,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         let keys: Vec<String> = args.series.iter().map(ToString::to_string).collect();
         let mut write = StoreWrite::new();
         for (series, key) in data.store.find_all(&keys).await?.into_iter().zip(&keys) {
-            let series = series
-                .ok_or_else(|| format!("there is no series `{key}`: `sheaf catalogs` lists what there is"))?;
-            write = write.delete(series, range);
+            write = write.delete(series.ok_or_else(|| data::no_series(key))?, range);
         }
         Ok(data.store.write(write).await?)
     })?;

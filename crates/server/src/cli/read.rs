@@ -150,6 +150,19 @@ impl Args {
     }
 }
 
+/// Values of short series that are held at once where one path is written after the other: 8 MiB.
+const MOST_TOGETHER: u64 = 1 << 20;
+
+/// What is written of one path.
+enum Part<'a> {
+    /// The values of the path with this number come.
+    Begin(usize),
+    /// Some of its values.
+    Values(&'a [f64]),
+    /// That was all.
+    End,
+}
+
 /// What is read, and from what.
 struct Request {
     snapshot: Snapshot,
@@ -218,7 +231,7 @@ impl Request {
             Format::Table => {
                 let columns = self.columns(&self.items).await?;
                 let mut table = table::Table::new(self, rows);
-                self.each(columns, 1, watch, |starts, block| {
+                self.each(columns, 0, self.items.len(), watch, |starts, block| {
                     table.take(starts, &block);
                     Ok(())
                 })?;
@@ -235,27 +248,65 @@ impl Request {
             }
             Format::Json => {
                 json::begin(self, output)?;
-                for (at, item) in self.items.iter().enumerate() {
-                    json::begin_series(self, at, output)?;
-                    let columns = self.columns(std::slice::from_ref(item)).await?;
-                    let mut is_first = true;
-                    self.each(columns, at + 1, watch, |_, block| {
-                        Ok(json::values(block.iter().flatten(), &mut is_first, output)?)
-                    })?;
-                    json::end_series(output)?;
-                }
+                let mut is_first = true;
+                self.one_by_one(watch, |part| {
+                    match part {
+                        Part::Begin(at) => {
+                            is_first = true;
+                            json::begin_series(self, at, output)?;
+                        }
+                        Part::Values(values) => json::values(values, &mut is_first, output)?,
+                        Part::End => json::end_series(output)?,
+                    }
+                    Ok(())
+                })
+                .await?;
                 json::end(output)?;
             }
             Format::F64 => {
-                for (at, item) in self.items.iter().enumerate() {
-                    let columns = self.columns(std::slice::from_ref(item)).await?;
-                    let mut bytes = Vec::new();
-                    self.each(columns, at + 1, watch, |_, block| {
+                let mut bytes = Vec::new();
+                self.one_by_one(watch, |part| {
+                    if let Part::Values(values) = part {
                         bytes.clear();
-                        bytes.extend(block.iter().flatten().flat_map(|value| value.to_le_bytes()));
-                        Ok(output.write_all(&bytes)?)
-                    })?;
-                }
+                        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                        output.write_all(&bytes)?;
+                    }
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands on all values of the first path, then those of the next one. Short ones are read side by side.
+    async fn one_by_one(
+        &self,
+        watch: &Watch,
+        mut take: impl FnMut(Part<'_>) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let rows = self.range.count(self.period);
+        let together = usize::try_from(MOST_TOGETHER / rows.max(1)).unwrap_or(usize::MAX).max(1);
+        for (chunk, items) in self.items.chunks(together).enumerate() {
+            let before = chunk * together;
+            let columns = self.columns(items).await?;
+            if let [_] = items {
+                take(Part::Begin(before))?;
+                self.each(columns, before, 1, watch, |_, block| {
+                    block.iter().try_for_each(|values| take(Part::Values(values)))
+                })?;
+                take(Part::End)?;
+                continue;
+            }
+            let mut all: Vec<Vec<f64>> = vec![Vec::new(); items.len()];
+            self.each(columns, before, items.len(), watch, |_, block| {
+                all.iter_mut().zip(block).for_each(|(all, values)| all.extend(values));
+                Ok(())
+            })?;
+            for (at, values) in all.iter().enumerate() {
+                take(Part::Begin(before + at))?;
+                take(Part::Values(values))?;
+                take(Part::End)?;
             }
         }
         Ok(())
@@ -267,7 +318,7 @@ impl Request {
         watch: &Watch,
     ) -> Result<(), Box<dyn Error>> {
         let columns = self.columns(&self.items).await?;
-        self.each(columns, 1, watch, |starts, block| {
+        self.each(columns, 0, self.items.len(), watch, |starts, block| {
             let block: Vec<Values> = block.into_iter().map(Values::F64).collect();
             let values: Vec<_> = block.iter().map(|values| WriteValues { values, validity: None }).collect();
             Ok(writer.write(starts, &values)?)
@@ -275,17 +326,20 @@ impl Request {
         Ok(writer.finish()?)
     }
 
-    /// Hands on block by block, each with the begins of its values. `part` counts the passes over the range from 1.
+    /// Hands on block by block, each with the begins of its values. These are columns of so many paths, and so many come
+    /// before them.
     fn each(
         &self,
         columns: Columns,
-        part: usize,
+        before: usize,
+        paths: usize,
         watch: &Watch,
         mut take: impl FnMut(&[i64], Vec<Vec<f64>>) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
         // The columns block while they read; on this thread nothing else waits but Ctrl-C, which has another one.
         tokio::task::block_in_place(|| {
             let all = self.range.count(self.period);
+            let (before, paths, of) = (before as u64, paths as u64, self.items.len() as u64);
             let mut next = self.range.begin().ticks();
             let mut done = 0;
             let mut starts = Vec::new();
@@ -296,16 +350,11 @@ impl Request {
                 starts.extend((0..rows as i64).map(|row| next + row * self.period.ticks()));
                 next += rows as i64 * self.period.ticks();
                 done += rows as u64;
-                watch.step("reading values", done + (part as u64 - 1) * all, self.passes() * all)?;
+                watch.step("reading values", before * all + done * paths, of * all)?;
                 take(&starts, block)?;
             }
             Ok(())
         })
-    }
-
-    /// How often the range is gone through where paths are written one after the other.
-    fn passes(&self) -> u64 {
-        self.items.len() as u64
     }
 
     fn titles(&self) -> Vec<WriteColumn> {
@@ -321,8 +370,9 @@ impl Request {
     fn explain(&self, json: bool, out: &mut impl Write) -> Outcome {
         let mut plans = Vec::new();
         for item in &self.items {
-            let Some(base) = item.base.period() else { continue };
-            let slots = base.widen(self.range)?;
+            // Records are read as they are, and have no slots.
+            let base = item.base.period();
+            let slots = base.map(|base| base.widen(self.range)).transpose()?.unwrap_or(self.range);
             let (key, steps, kept) = match &item.base {
                 Base::Stored { series, spec, rollups } => {
                     (spec.key.clone(), self.snapshot.explain(*series, Some(slots))?, rollups.is_some())
@@ -331,15 +381,15 @@ impl Request {
                     (series.title.clone(), vec![format!("{slots} in place from {}", source.name())], false)
                 }
             };
-            let aggregates = statistic(item.path.kind()).is_some();
+            let folded = base.filter(|_| statistic(item.path.kind()).is_some());
             plans.push(json!({
                 "path": item.path.to_string(),
                 "series": key,
                 "dataType": item.base.data_type().name(),
                 "values": self.range.count(self.period),
-                "samples": slots.count(base),
-                "foldPeriod": aggregates.then(|| fold_period(base, self.period).to_string()),
-                "rollups": aggregates && kept,
+                "samples": base.map(|base| slots.count(base)),
+                "foldPeriod": folded.map(|base| fold_period(base, self.period).to_string()),
+                "rollups": folded.is_some() && kept,
                 "steps": steps,
             }));
         }
@@ -363,10 +413,14 @@ impl Request {
             let count = |key: &str| data::count(plan[key].as_u64().unwrap_or_default());
             writeln!(
                 out,
-                "\n{}: {} values from {} slots of {} ({})",
+                "\n{}: {} values from {} of {} ({})",
                 text("path"),
                 count("values"),
-                count("samples"),
+                if plan["samples"].is_null() {
+                    "records".to_owned()
+                } else {
+                    format!("{} slots", count("samples"))
+                },
                 text("series"),
                 text("dataType")
             )?;

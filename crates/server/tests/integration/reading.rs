@@ -340,4 +340,39 @@ fn states_are_kept_and_thrown_away() {
     assert_eq!(read(&mean), read(&[&mean[..], &["--no-rollups"]].concat()));
     place.run(&["rollups", "clear"]);
     assert_eq!(place.json(&["rollups", "stats"])[0]["entries"], 0);
+
+    // Of a series that is excluded nothing is kept, until it is included again.
+    let series = "/plant/mast/T1/100_ms";
+    place.run(&["rollups", "exclude", series, series]);
+    assert_eq!(read(&mean), read(&[&mean[..], &["--no-rollups"]].concat()));
+    let stats = &place.json(&["rollups", "stats"])[0];
+    assert_eq!((&stats["entries"], &stats["excluded"][0]), (&0.into(), &series.into()), "{stats}");
+    assert!(place.run(&["read", "/plant/mast/T1/1_h_max", "--explain"]).contains("states are not kept"));
+    place.run(&["rollups", "include", series]);
+    place.run(&mean);
+    let stats = &place.json(&["rollups", "stats"])[0];
+    assert!(stats["entries"] != 0 && stats["excluded"].as_array().unwrap().is_empty(), "{stats}");
+    let error = place.fail(1, &["rollups", "exclude", "/plant/mast/T2/1_s"]);
+    assert!(error.contains("no series `/plant/mast/T2/1_s`"), "{error}");
+}
+
+#[test]
+fn bills_are_spread_over_days() {
+    let place = Place::new();
+    let file = place.file(
+        "bills.csv",
+        "start,energy (kWh)\n2020-01-01,310\n2020-02-01,58\n2020-03-01,\n2020-04-01,60\n2020-05-01,\n",
+    );
+    place.run(&["ingest", &file, "--catalog", "/meters/m1"]);
+    let paths = ["/meters/m1/energy/1_d_spread", "/meters/m1/energy/1_d_spread"];
+    let csv = place.run(&[&["read"], &paths[..], &["--format", "csv"]].concat());
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(lines.len(), 1 + 121 + 1, "{csv}");
+    assert!(lines[1].ends_with(",10,10") && lines[31].ends_with(",10,10"), "{csv}");
+    assert!(lines[32].ends_with(",2,2") && lines[60].ends_with(",2,2"), "{csv}");
+    assert!(lines[61].ends_with(",,") && lines[92].ends_with(",2,2") && lines[122].ends_with(",,"), "{csv}");
+    let explained = place.run(&["read", paths[0], "--explain"]);
+    assert!(explained.contains("from records of /meters/m1/energy"), "{explained}");
+    let error = place.fail(1, &["read", "/meters/m1/energy/1_d_sum"]);
+    assert!(error.contains("irregular") && error.contains("`1_d_spread`"), "{error}");
 }

@@ -25,11 +25,7 @@ pub(super) fn begin_series(request: &Request, at: usize, out: &mut impl Write) -
 }
 
 /// Numbers with as few digits as give them back; null for NaN.
-pub(super) fn values<'a>(
-    values: impl Iterator<Item = &'a f64>,
-    is_first: &mut bool,
-    out: &mut impl Write,
-) -> io::Result<()> {
+pub(super) fn values(values: &[f64], is_first: &mut bool, out: &mut impl Write) -> io::Result<()> {
     for &value in values {
         if !std::mem::take(is_first) {
             out.write_all(b",")?;
