@@ -1,6 +1,7 @@
 //! From a resource path to the series that answers it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use sheaf_model::{
@@ -12,10 +13,6 @@ use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
 
 /// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
 const MOST_SUGGESTED: usize = 10_000;
-
-/// Keys that are looked at at once.
-const FEWEST_KEYS: usize = 16;
-const MOST_KEYS: usize = 1024;
 
 /// A path, and what it is computed from.
 #[derive(Clone)]
@@ -123,41 +120,24 @@ fn key(path: &ResourcePath, period: Option<SamplePeriod>) -> String {
     SeriesKey { catalog, resource, period }.to_string()
 }
 
-/// The series with a period of each resource, by the beginning of their keys. Walks along all keys and leaps over those that
-/// lie between: it does as well on a few of many resources as on all of them.
+/// The series with a period of each resource, by the beginning of their keys.
 async fn representations(
     store: &Store,
-    mut resources: BTreeSet<String>,
+    resources: BTreeSet<String>,
 ) -> Result<HashMap<String, Vec<(SeriesId, SeriesSpec)>>, ResolveError> {
+    // A period begins with a digit, and no name does; the colon is the character behind the digits.
+    let range = |prefix: String| {
+        let end = format!("{prefix}:");
+        prefix..end
+    };
+    let ranges: Vec<Range<String>> = resources.into_iter().map(range).collect();
+    if ranges.is_empty() {
+        return Ok(HashMap::new());
+    }
     let mut found: HashMap<String, Vec<(SeriesId, SeriesSpec)>> = HashMap::new();
-    let (mut after, mut limit) = (String::new(), FEWEST_KEYS);
-    while let Some(first) = resources.first() {
-        if *first > after {
-            after.clone_from(first);
-        }
-        let page = store.series_below("/", Some(&after), limit).await?;
-        let is_last = page.len() < limit;
-        let before = resources.len();
-        for (series, spec) in page {
-            after.clone_from(&spec.key);
-            while let Some(first) = resources.first() {
-                match spec.key.strip_prefix(first.as_str()) {
-                    Some(rest) if rest.starts_with(|first: char| first.is_ascii_digit()) => {
-                        found.entry(first.clone()).or_default().push((series, spec));
-                        break;
-                    }
-                    // Periods come before all names.
-                    _ if spec.key > *first => drop(resources.pop_first()),
-                    _ => break,
-                }
-            }
-        }
-        if is_last {
-            break;
-        }
-        // Where few of the keys were wanted, the next ones are far away.
-        let hits = before - resources.len();
-        limit = if hits > limit / 4 { (2 * limit).min(MOST_KEYS) } else { FEWEST_KEYS };
+    for (series, spec) in store.series_in(&ranges).await? {
+        let prefix = spec.key.rfind('/').map_or("", |slash| &spec.key[..=slash]);
+        found.entry(prefix.to_owned()).or_default().push((series, spec));
     }
     Ok(found)
 }

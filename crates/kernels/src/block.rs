@@ -48,24 +48,21 @@ impl<'a> Block<'a> {
     }
 
     /// How many samples are valid, and what they add up to.
+    #[inline(always)]
     pub(crate) fn count_and_sum(self, level: Level) -> (u64, f64) {
         // A sum that is a number has seen no NaN. That of a last deal has: the one it is filled up with.
         match self {
-            Block::Dealt { deals, len } => {
-                if len.is_multiple_of(LANES) {
-                    let sum = total(level.run(Sum(deals)));
-                    if !sum.is_nan() {
-                        return (len as u64, sum);
-                    }
-                }
-                let (counts, sums) = level.run(CountAndSum(deals));
-                (total(counts) as u64, total(sums))
-            }
+            Block::Dealt { deals, len } => count_and_sum_dealt(deals, len, level),
             Block::Few(samples) => match sum_in_fours(samples, |x| x) {
-                sum if sum.is_nan() => self.valid().fold((0, 0.0), |(n, sum), x| (n + 1, sum + x)),
+                sum if sum.is_nan() => self.count_and_sum_valid(),
                 sum => (samples.len() as u64, sum),
             },
         }
+    }
+
+    #[cold]
+    fn count_and_sum_valid(self) -> (u64, f64) {
+        self.valid().fold((0, 0.0), |(n, sum), x| (n + 1, sum + x))
     }
 
     /// How many samples are valid.
@@ -112,6 +109,17 @@ impl<'a> Block<'a> {
     }
 }
 
+fn count_and_sum_dealt(deals: &[Lanes<f64>], len: usize, level: Level) -> (u64, f64) {
+    if len.is_multiple_of(LANES) {
+        let sum = total(level.run(Sum(deals)));
+        if !sum.is_nan() {
+            return (len as u64, sum);
+        }
+    }
+    let (counts, sums) = level.run(CountAndSum(deals));
+    (total(counts) as u64, total(sums))
+}
+
 /// What a fold needs beside its states: the level to run on, and where samples are converted to `f64`.
 #[doc(hidden)]
 pub struct Scratch {
@@ -126,15 +134,20 @@ impl Scratch {
     }
 
     /// Calls `f` with one block after the other.
+    #[inline(always)]
     pub(crate) fn for_each_block<T: Sample>(
         &mut self,
         run: SampleRun<'_, T>,
         mut f: impl FnMut(Level, Block<'_>),
     ) {
-        // Small buckets come by the million: no copying of runs for those that are blocks as they are.
-        if let (Some(values), None, ..=FEW) = (T::as_f64(run.values()), run.validity(), run.len()) {
-            return f(self.level, Block::Few(values));
+        // Small buckets come by the million: no copying of runs and no calls for those that are blocks as they are.
+        match (T::as_f64(run.values()), run.validity(), run.len()) {
+            (Some(values), None, ..=FEW) => f(self.level, Block::Few(values)),
+            _ => self.for_each_of_many(run, f),
         }
+    }
+
+    fn for_each_of_many<T: Sample>(&mut self, run: SampleRun<'_, T>, mut f: impl FnMut(Level, Block<'_>)) {
         let mut begin = 0;
         while begin < run.len() {
             let end = run.len().min(begin + BLOCK);

@@ -154,17 +154,13 @@ pub fn finish<S: State>(states: &[S], statistic: Statistic, gate: Gate) -> Resul
     if !S::FAMILY.answers(statistic) {
         return Err(not_in_family);
     }
-    states
-        .iter()
-        .map(|state| {
-            if statistic.is_gated() && !gate.passes(state.valid()) {
-                return Ok(f64::NAN);
-            }
-            // Which NaN arithmetic makes depends on the machine; this one does not.
-            let value = state.value(statistic).ok_or(not_in_family)?;
-            Ok(if value.is_nan() { f64::NAN } else { value })
-        })
-        .collect()
+    let is_gated = statistic.is_gated();
+    let value = |state: &S| match state.value(statistic) {
+        // Which NaN arithmetic makes depends on the machine; this one does not.
+        Some(value) if !value.is_nan() && (!is_gated || gate.passes(state.valid())) => value,
+        _ => f64::NAN,
+    };
+    Ok(states.iter().map(value).collect())
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ mod error;
 mod group;
 mod head_file;
 mod lease;
+mod listing;
 pub mod manifest;
 mod merge_policy;
 mod plan;

@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::error::{SeriesName, StoreError};
 use crate::group::Group;
 use crate::head_file::{self, Acknowledged, HeadFile};
+use crate::listing::Listing;
 use crate::manifest::{HeadRow, Manifest, ManifestRead};
 use crate::merge_policy::MergePolicy;
 use crate::publish::{self, Publication};
@@ -89,8 +90,7 @@ pub(crate) struct Inner {
     pub(crate) group: Group,
     /// Whether all series were visited once and none was missing.
     complete: AtomicBool,
-    /// Whether all series were found by their keys once.
-    keys_complete: AtomicBool,
+    pub(crate) listing: Listing,
     pub(crate) moving_tail: AtomicBool,
     /// Who wants to maintain the store takes turns in this process.
     pub(crate) maintenance: Arc<tokio::sync::Mutex<()>>,
@@ -188,40 +188,6 @@ impl Store {
         series.iter().map(|id| specs.get(id).cloned().ok_or(StoreError::UnknownSeries(*id))).collect()
     }
 
-    /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key, byte by byte; all of them
-    /// with several calls. The first call in a process looks at the keys of all series, to be sure that none is missing.
-    ///
-    /// # Errors
-    /// The manifest can't be read, or is damaged.
-    pub async fn series_below(
-        &self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Vec<(SeriesId, SeriesSpec)>, StoreError> {
-        // No key has a zero character, and not every database knows what it is.
-        if prefix.contains('\0') {
-            return Ok(Vec::new());
-        }
-        let after = after.and_then(|after| after.split('\0').next());
-        let mut read = self.0.manifest.read().await?;
-        let head = view::head(&mut *read, &self.0).await?;
-        self.0.check_keys(&mut *read, &head).await?;
-        let rows = read.series_with_prefix(prefix, after, limit as u64).await?;
-        rows.into_iter()
-            .map(|stored| {
-                if !stored.is_intact() {
-                    return Err(self.0.damaged(format!(
-                        "the row of series {} does not match its checksum",
-                        stored.row.id
-                    )));
-                }
-                let spec = SeriesSpec::from_row(&stored.row).map_err(|problem| self.0.damaged(problem))?;
-                Ok((SeriesId(stored.row.id), spec))
-            })
-            .collect()
-    }
-
     /// The ids of these series, which are made if they are not there.
     ///
     /// # Errors
@@ -292,7 +258,7 @@ impl Inner {
             readers: SegmentCache::default(),
             group: Group::default(),
             complete: AtomicBool::new(false),
-            keys_complete: AtomicBool::new(false),
+            listing: Listing::default(),
             moving_tail: AtomicBool::new(false),
             maintenance: Arc::default(),
             remembered: tokio::sync::Mutex::default(),
@@ -328,15 +294,6 @@ impl Inner {
         if !self.complete.load(Ordering::Relaxed) {
             view::all_series(read, self, head, &mut |_| {}).await?;
             self.complete.store(true, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    /// Verifies once that every series is found by its key: the index of the keys is another thing than the rows.
-    async fn check_keys(&self, read: &mut dyn ManifestRead, head: &HeadRow) -> Result<(), StoreError> {
-        if !self.keys_complete.load(Ordering::Relaxed) {
-            view::all_keys(read, self, head).await?;
-            self.keys_complete.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -96,7 +96,10 @@ pub(crate) async fn load(
     if to_check.is_empty() {
         return Ok(views);
     }
-    let rows = read.series(&to_check).await.map_err(|source| with_series(inner, &to_check, source))?;
+    let rows = match inner.listing.take(at, &to_check) {
+        Some(rows) => rows,
+        None => read.series(&to_check).await.map_err(|source| with_series(inner, &to_check, source))?,
+    };
     let found: HashSet<i64> = rows.iter().map(|stored| stored.row.id).collect();
     if let Some(&missing) = to_check.iter().find(|id| !found.contains(id)) {
         all_series(read, inner, head, &mut |_| {}).await?;
@@ -187,6 +190,7 @@ pub(crate) async fn all_keys(
     read: &mut dyn ManifestRead,
     inner: &Inner,
     head: &HeadRow,
+    visit: &mut (dyn FnMut(Stored<SeriesRow>) + Send),
 ) -> Result<(), StoreError> {
     let (mut after, mut all) = (None::<String>, AllSeries::default());
     loop {
@@ -199,7 +203,8 @@ pub(crate) async fn all_keys(
             if after.is_some_and(|after| after >= stored.row.key) {
                 return Err(inner.damaged("the index of the series' keys is out of order".to_owned()));
             }
-            after = Some(stored.row.key);
+            after = Some(stored.row.key.clone());
+            visit(stored);
         }
     }
 }

@@ -35,6 +35,7 @@ impl Default for Moments {
 }
 
 impl Moments {
+    #[inline(always)]
     fn of_block(level: Level, block: Block<'_>) -> Moments {
         let (n, sum) = block.count_and_sum(level);
         if n == 0 {
@@ -51,10 +52,12 @@ impl Moments {
 impl State for Moments {
     const FAMILY: Family = Family::Moments;
 
+    #[inline(always)]
     fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
         scratch.for_each_block(run, |level, block| self.merge(&Moments::of_block(level, block)));
     }
 
+    #[inline]
     fn merge(&mut self, later: &Moments) {
         if later.sums.n == 0 {
             return;

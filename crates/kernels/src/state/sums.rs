@@ -28,6 +28,7 @@ pub struct Sums {
 
 impl Sums {
     /// The sums of `n` samples of a block that add up to `sum`.
+    #[inline(always)]
     pub(super) fn of_block(block: Block<'_>, n: u64, sum: f64) -> Sums {
         if n == 0 {
             return Sums::default();
@@ -40,6 +41,7 @@ impl Sums {
 impl State for Sums {
     const FAMILY: Family = Family::Sums;
 
+    #[inline(always)]
     fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
         if run.validity().is_none() && T::HAS_EXACT_SUM {
             for values in run.values().chunks(BLOCK) {
@@ -54,6 +56,7 @@ impl State for Sums {
         });
     }
 
+    #[inline]
     fn merge(&mut self, later: &Sums) {
         if later.n == 0 {
             return;

@@ -349,7 +349,7 @@ fn states_are_kept_and_thrown_away() {
     assert_eq!((&stats["entries"], &stats["excluded"][0]), (&0.into(), &series.into()), "{stats}");
     assert!(place.run(&["read", "/plant/mast/T1/1_h_max", "--explain"]).contains("states are not kept"));
     place.run(&["rollups", "include", series]);
-    place.run(&mean);
+    read(&mean);
     let stats = &place.json(&["rollups", "stats"])[0];
     assert!(stats["entries"] != 0 && stats["excluded"].as_array().unwrap().is_empty(), "{stats}");
     let error = place.fail(1, &["rollups", "exclude", "/plant/mast/T2/1_s"]);
