@@ -1,0 +1,1 @@
+//! CalTRACK hourly models.

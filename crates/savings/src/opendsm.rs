@@ -1,0 +1,1 @@
+//! Stored models of opendsm, evaluated.

@@ -1,0 +1,1 @@
+//! The savings seen from outside: one binary, one module per promise.
