@@ -83,8 +83,12 @@ pub(crate) fn solve(columns: &[&[f64]], y: &[f64], weights: &[f64]) -> Option<So
 
 /// Whether values differ by no more than their rounding: an R² of them means nothing.
 pub(crate) fn is_constant(centred_sum_of_squares: f64, y: &[f64], weights: &[f64]) -> bool {
+    is_rounding(centred_sum_of_squares, y.iter().zip(weights).map(|(y, weight)| weight * y * y).sum())
+}
+
+/// Whether a sum of squares is so small against another one that it is rounding of values of that size.
+pub(crate) fn is_rounding(centred_sum_of_squares: f64, sum_of_squares: f64) -> bool {
     const ROUNDING: f64 = 1e-14;
-    let sum_of_squares: f64 = y.iter().zip(weights).map(|(y, weight)| weight * y * y).sum();
     centred_sum_of_squares <= ROUNDING * ROUNDING * sum_of_squares
 }
 

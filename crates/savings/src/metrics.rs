@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::least_squares::is_rounding;
 use crate::students_t;
 
 /// The confidence at which the metrics' `t_stat` and `fsu_base_term` are stated.
@@ -71,7 +72,7 @@ pub struct Metrics {
     pub single_tailed_confidence_level: f64,
     /// n′ − p, rounded.
     pub degrees_of_freedom: Option<f64>,
-    /// Quantile of Student's t.
+    /// Quantile of Student's t, good to eight digits as eemeter's.
     pub t_stat: Option<f64>,
     /// √((n − p)/(n′ − p)).
     pub cvrmse_auto_corr_correction: Option<f64>,
@@ -106,8 +107,8 @@ impl Metrics {
         let degrees_of_freedom =
             n_prime.map(|n_prime| (n_prime - p).round_ties_even()).filter(|dof| *dof >= 1.0);
         let single_tailed_confidence_level = 1.0 - (1.0 - CONFIDENCE_LEVEL) / 2.0;
-        let t_stat =
-            degrees_of_freedom.and_then(|dof| students_t::quantile(single_tailed_confidence_level, dof));
+        let t_stat = degrees_of_freedom
+            .and_then(|dof| students_t::quantile_of_cdflib(single_tailed_confidence_level, dof));
         let cvrmse_auto_corr_correction =
             n_prime.and_then(|n_prime| finite(((n - p) / (n_prime - p)).sqrt()));
         let approx_factor_auto_corr_correction =
@@ -180,23 +181,37 @@ fn cvstd(values: &[f64]) -> Option<f64> {
     finite(std / mean(values.iter().map(|value| value.abs())))
 }
 
-/// G₁ of Joanes and Gill (1998).
+/// Whether values differ by no more than their rounding.
+fn is_constant(values: &[f64]) -> bool {
+    is_rounding(moment(values, 2), values.iter().map(|value| value * value).sum())
+}
+
+/// G₁ of Joanes and Gill (1998); 0 of a constant.
 fn skew(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;
+    if n <= 2.0 || is_constant(values) {
+        return (n > 2.0).then_some(0.0);
+    }
     let (m2, m3) = (moment(values, 2) / n, moment(values, 3) / n);
-    finite(m3 / m2.powf(1.5) * (n * (n - 1.0)).sqrt() / (n - 2.0)).filter(|_| n > 2.0)
+    finite(m3 / m2.powf(1.5) * (n * (n - 1.0)).sqrt() / (n - 2.0))
 }
 
-/// G₂ of Joanes and Gill (1998).
+/// G₂ of Joanes and Gill (1998); 0 of a constant.
 fn kurtosis(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;
+    if n <= 3.0 || is_constant(values) {
+        return (n > 3.0).then_some(0.0);
+    }
     let (m2, m4) = (moment(values, 2) / n, moment(values, 4) / n);
     let g2 = m4 / (m2 * m2) - 3.0;
-    finite((n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * g2 + 6.0)).filter(|_| n > 3.0)
+    finite((n - 1.0) / ((n - 2.0) * (n - 3.0)) * ((n + 1.0) * g2 + 6.0))
 }
 
-/// Pearson's; nothing if one of both does not vary.
+/// Pearson's; nothing if one of both is constant.
 fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
+    if is_constant(a) || is_constant(b) {
+        return None;
+    }
     let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
     let product: f64 = a.iter().zip(b).map(|(a, b)| (a - mean_a) * (b - mean_b)).sum();
     finite(product / (moment(a, 2) * moment(b, 2)).sqrt())

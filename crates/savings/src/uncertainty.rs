@@ -148,7 +148,7 @@ impl Basis {
     fn of(metrics: &Metrics, confidence: f64) -> Option<Basis> {
         let n = metrics.observed_length;
         let n_prime = metrics.n_prime.filter(|n_prime| *n_prime != 0.0)?;
-        let t = students_t::quantile((1.0 + confidence) / 2.0, n - metrics.num_parameters)?;
+        let t = students_t::quantile_of_cdflib(1.0 - (1.0 - confidence) / 2.0, n - metrics.num_parameters)?;
         let mean = metrics.observed_mean.filter(|mean| *mean != 0.0)?;
         Some(Basis { n, n_prime, t, mean, rmse_adj: metrics.rmse_adj? })
     }
