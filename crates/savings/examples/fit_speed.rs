@@ -67,8 +67,11 @@ fn measure(name: &str, mut work: impl FnMut() -> f64) {
     println!("{name}: fastest {:?}, median {:?} (answer {answer})", times[0], times[REPETITIONS / 2]);
 }
 
-/// Rows of a time and a number of a file of the tests.
-fn rows(name: &str) -> Result<Vec<(Tick, Option<f64>)>, Box<dyn Error>> {
+/// A time and a number.
+type Row = (Tick, Option<f64>);
+
+/// Rows of a file of the tests.
+fn rows(name: &str) -> Result<Vec<Row>, Box<dyn Error>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/inputs").join(name);
     let text = std::fs::read_to_string(path)?;
     text.lines()

@@ -30,13 +30,11 @@ pub(crate) fn solve(columns: &[&[f64]], y: &[f64], weights: &[f64]) -> Option<So
         return None;
     }
     let roots: Vec<f64> = weights.iter().map(|weight| weight.sqrt()).collect();
+    let scaled = |column: &&[f64]| column.iter().zip(&roots).map(|(x, root)| x * root).collect();
+    let design = std::iter::once(roots.clone()).chain(columns.iter().map(scaled));
     let mut q: Vec<Vec<f64>> = Vec::with_capacity(n_coefficients);
     let mut r = vec![vec![0.0; n_coefficients]; n_coefficients];
-    for index in 0..n_coefficients {
-        let mut column: Vec<f64> = match index.checked_sub(1) {
-            None => roots.clone(),
-            Some(slope) => columns[slope].iter().zip(&roots).map(|(x, root)| x * root).collect(),
-        };
+    for (index, mut column) in design.enumerate() {
         let length = dot(&column, &column).sqrt();
         for _ in 0..2 {
             for (row, before) in q.iter().enumerate() {

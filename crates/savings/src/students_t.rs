@@ -37,7 +37,7 @@ fn half_width(share: f64, share_within: impl Fn(f64) -> f64, density: impl Fn(f6
 }
 
 /// The same as CDFLIB (Brown, Lovato, Russell 1994) computes it, which eemeter's libraries call: it looks for the zero to a
-/// relative 1e-8 only, and is off by up to some 1e-9 for few degrees of freedom. Its path is followed: what it gives is
+/// relative 1e-8 only, and is off by up to that. Its path is followed: what it gives is
 /// given, to the last few bits. For a probability of 0.5 or more, below 1.
 pub(crate) fn quantile_of_cdflib(probability: f64, degrees_of_freedom: f64) -> Option<f64> {
     const FIRST_STEP: f64 = 0.5;
@@ -118,8 +118,7 @@ fn zero_between(f: impl Fn(f64) -> f64, low: f64, high: f64) -> f64 {
         }
         let tolerance = 0.5 * RELATIVE_TOLERANCE * latest.abs();
         let to_middle = (c + b) * 0.5 - b;
-        // Not `<=`: a NaN ends it too.
-        if !(to_middle.abs() > tolerance) {
+        if to_middle.abs() <= tolerance || to_middle.is_nan() {
             return latest;
         }
         let step = if extrapolations > MOST_EXTRAPOLATIONS {

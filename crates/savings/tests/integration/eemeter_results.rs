@@ -4,7 +4,7 @@ use serde_json::Value;
 use sheaf_savings::features::{Features, Purpose};
 use sheaf_savings::metrics::Metrics;
 use sheaf_savings::model::{Fit, Model};
-use sheaf_savings::savings::{Loads, metered_savings, modeled_savings};
+use sheaf_savings::savings::{Loads, MeteredPeriod, metered_savings, modeled_savings};
 use sheaf_savings::settings::{Mode, SufficiencySettings};
 use sheaf_savings::sufficiency::sufficiency;
 use sheaf_savings::uncertainty::ErrorBands;
@@ -139,7 +139,7 @@ fn metered_savings_and_bands() {
             ] {
                 deviations.compare(name, Some(value), &expected[name], usage);
             }
-            compare_periods(meter, &got.periods.iter().map(|period| period.savings()).collect::<Vec<_>>());
+            compare_periods(meter, &got.periods.iter().map(MeteredPeriod::savings).collect::<Vec<_>>());
         }
     }
     println!("largest deviation of metered savings: {:e}", deviations.largest());
