@@ -33,8 +33,9 @@ pub(crate) const METERS: [(&str, Interval, bool); 12] = [
     ("il-gas-intercept-only-billing_bimonthly", Interval::BillingBimonthly, true),
 ];
 
-/// Its baseline has eight candidates that fit equally well: every period has days below 30 °F and none between 30 and 37, so
-/// that the degree days of these balance points are linear in each other. eemeter's rounding takes 31 °F.
+/// Its baseline has eight candidates that fit equally well: in the temperatures that eemeter looks at only one of the five bills
+/// has days below 38 °F, so that the heating degree days of 30 to 37 °F are multiples of each other. eemeter's rounding takes
+/// 31 °F.
 pub(crate) const TIED_METER: &str = "il-gas-intercept-only-billing_bimonthly";
 
 pub(crate) fn at(text: &str) -> Tick {
