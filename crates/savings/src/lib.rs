@@ -4,3 +4,7 @@
 pub mod hourly;
 pub mod opendsm;
 pub mod portfolio;
+
+mod version;
+
+pub use version::FormatVersion;

@@ -1,1 +1,6 @@
 //! The savings seen from outside: one binary, one module per promise.
+
+#[cfg(test)]
+mod integration {
+    mod portfolio;
+}
