@@ -2,5 +2,6 @@
 
 #[cfg(test)]
 mod integration {
+    mod hourly;
     mod portfolio;
 }
