@@ -3,5 +3,6 @@
 #[cfg(test)]
 mod integration {
     mod hourly;
+    mod opendsm;
     mod portfolio;
 }
