@@ -242,7 +242,8 @@ proptest! {
         let scaled = fit(&rows);
         // A row without a number counts as little as no row.
         rows.remove(missing);
-        prop_assert_eq!(scaled.segments(), fit(&rows).segments());
+        let shorter = fit(&rows);
+        prop_assert_eq!(scaled.segments(), shorter.segments());
         for temp in [-10.0, 25.0, 60.0, 90.0] {
             let hour = time("2017-01-20T12:00Z");
             let predicted = (plain.predict(hour, temp).unwrap(), scaled.predict(hour, temp).unwrap());
