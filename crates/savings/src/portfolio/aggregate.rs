@@ -1,6 +1,7 @@
 //! From the request to the result: check what all pairs must share, judge each pair, fold those that count.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
 
@@ -117,36 +118,61 @@ fn check(input: &AggregationInput) -> Result<Method, AggregationError> {
         .ok_or_else(|| AggregationError::UnknownMethod { found: input.aggregation_interpretation.clone() })?;
     let first = input.pairs.first().ok_or(AggregationError::Empty)?;
 
-    let expected = &input.derivative_interpretation;
-    if let Some(pair) =
-        input.pairs.iter().find(|pair| pair.derivative_interpretation.as_ref() != Some(expected))
-    {
+    // One pass over what may be millions of pairs; what it finds is reported in the order of the contract.
+    let (mut derivative, mut trace, mut unit) = (None, None, None);
+    for pair in &input.pairs {
+        if pair.derivative_interpretation.as_ref() != Some(&input.derivative_interpretation) {
+            derivative.get_or_insert(pair);
+        }
+        if pair.trace_interpretation.as_ref() != Some(&input.trace_interpretation) {
+            trace.get_or_insert(pair);
+        }
+        if pair.unit != first.unit {
+            unit.get_or_insert(pair);
+        }
+    }
+    if let Some(pair) = derivative {
         return Err(AggregationError::DerivativeInterpretationDiffers {
             label: pair.label.clone(),
             found: pair.derivative_interpretation.clone(),
-            expected: expected.clone(),
+            expected: input.derivative_interpretation.clone(),
         });
     }
-    let expected = &input.trace_interpretation;
-    if let Some(pair) = input.pairs.iter().find(|pair| pair.trace_interpretation.as_ref() != Some(expected)) {
+    if let Some(pair) = trace {
         return Err(AggregationError::TraceInterpretationDiffers {
             label: pair.label.clone(),
             found: pair.trace_interpretation.clone(),
-            expected: expected.clone(),
+            expected: input.trace_interpretation.clone(),
         });
     }
-    if let Some(pair) = input.pairs.iter().find(|pair| pair.unit != first.unit) {
+    if let Some(pair) = unit {
         return Err(AggregationError::UnitDiffers {
             label: pair.label.clone(),
             found: pair.unit.clone(),
             expected: first.unit.clone(),
         });
     }
-    let mut labels = HashSet::with_capacity(input.pairs.len());
-    if let Some(pair) = input.pairs.iter().find(|pair| !labels.insert(pair.label.as_str())) {
+    if let Some(pair) = first_duplicate(&input.pairs) {
         return Err(AggregationError::DuplicateLabel { label: pair.label.clone() });
     }
     Ok(method)
+}
+
+/// The first pair whose label an earlier one has. A set of a million labels misses the cache at every step, so it is made
+/// only if two labels have the same hash.
+fn first_duplicate(pairs: &[DerivativePair]) -> Option<&DerivativePair> {
+    let hash = |pair: &DerivativePair| {
+        let mut hasher = DefaultHasher::new();
+        pair.label.hash(&mut hasher);
+        hasher.finish()
+    };
+    let mut hashes: Vec<u64> = pairs.iter().map(hash).collect();
+    hashes.sort_unstable();
+    if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+        return None;
+    }
+    let mut labels = HashSet::with_capacity(pairs.len());
+    pairs.iter().find(|pair| !labels.insert(pair.label.as_str()))
 }
 
 /// Judges a pair, and adds it to the state if it counts.
