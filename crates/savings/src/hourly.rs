@@ -26,8 +26,8 @@
 //!
 //! Clauses are those of the CalTRACK methods, 2.0: 3.7 (weights of the months), 3.8 (occupancy), 3.9 (temperature bins),
 //! 3.10 and 3.11 (the regression). The numbers are those of eemeter 3.2 but in one case: what has not been observed is not
-//! predicted. A segment without data, or an hour of the week that a segment has no data for, has no coefficient and hence no
-//! prediction; eemeter predicts the latter with a coefficient of zero if the hour of the week occurs in another month.
+//! predicted. A month without data in its segment, or an hour of the week that its segment has no data for, has no
+//! prediction; eemeter gives them a coefficient of zero, and with it predicts that a month without data uses nothing.
 //!
 //! Reading order: [`HourlyModel`] fits and predicts, `segment` holds what is fitted for a month, `occupancy` and
 //! `temperature_bins` prepare it, `grouped_least_squares` solves it.
