@@ -24,7 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Clauses are those of the CalTRACK methods, 2.0: 3.7 (weights of the months), 3.8 (occupancy), 3.9 (temperature bins),
+//! Clauses are those of the CalTRACK methods, 2.0: 3.7.5 (weights of the months), 3.8 (occupancy), 3.9 (temperature bins),
 //! 3.10 and 3.11 (the regression). The numbers are those of eemeter 3.2 but in one case: what has not been observed is not
 //! predicted. A month without data in its segment, or an hour of the week that its segment has no data for, has no
 //! prediction; eemeter gives them a coefficient of zero, and with it predicts that a month without data uses nothing.
@@ -65,15 +65,15 @@ pub struct HourlyRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HourlySettings {
     /// An hour of the week is occupied if more than this share of its hours use more than their degrees explain; 0 to 1.
-    /// 0.65 by clause 3.8.
+    /// 0.65 by clause 3.8.4.
     pub occupancy_threshold: f64,
-    /// Degrees below this count as heating when occupancy is estimated, °F. 50 by clause 3.8.
+    /// Degrees below this count as heating when occupancy is estimated, °F. 50 by clause 3.8.3.
     pub heating_balance_degf: f64,
-    /// Degrees above this count as cooling when occupancy is estimated, °F. 65 by clause 3.8.
+    /// Degrees above this count as cooling when occupancy is estimated, °F. 65 by clause 3.8.3.
     pub cooling_balance_degf: f64,
-    /// Where temperature bins may end, °F, ascending. 30, 45, 55, 65, 75, 90 by clause 3.9.
+    /// Where temperature bins may end, °F, ascending. 30, 45, 55, 65, 75, 90 by clause 3.9.1.1.
     pub bin_endpoints_degf: Vec<f64>,
-    /// A bin with fewer hours than this is joined with its neighbour. 20 by clause 3.9.
+    /// A bin with fewer hours than this is joined with its neighbour. 20 by clause 3.9.1.2.
     pub min_hours_per_bin: usize,
 }
 

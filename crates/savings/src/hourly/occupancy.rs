@@ -1,4 +1,4 @@
-//! Which hours of the week are occupied (CalTRACK 3.8).
+//! Which hours of the week are occupied (CalTRACK 3.8.3, 3.8.4).
 
 use super::grouped_least_squares::{Row, solve};
 use super::{HOURS_PER_WEEK, Hour, HourlySettings};

@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// What an hour of month `other` counts in the segment around `month`, both 1 to 12 (CalTRACK 3.7): all of it in the month
+/// What an hour of month `other` counts in the segment around `month`, both 1 to 12 (CalTRACK 3.7.5): all of it in the month
 /// itself, half of it next to it.
 pub(super) fn weight_of_month(month: usize, other: usize) -> f64 {
     match (12 + other - month) % 12 {
@@ -256,8 +256,8 @@ fn endpoints(hours: &[(Hour, f64)], occupied: &[bool], wanted: bool, settings: &
     kept_endpoints(&temps, &settings.bin_endpoints_degf, settings.min_hours_per_bin)
 }
 
-/// `energy ~ hour of the week + occupied bins + unoccupied bins` (CalTRACK 3.10). The bins of the other kind of hour are
-/// zero.
+/// `energy ~ hour of the week + occupied bins + unoccupied bins` (CalTRACK 3.10, 3.11). The bins of the other kind of hour
+/// are zero.
 fn regress(
     hours: &[(Hour, f64)],
     occupied: &[bool],

@@ -1,9 +1,10 @@
 //! Temperature in bins: a slope of its own in each.
 
-/// The endpoints that leave enough hours in every bin (CalTRACK 3.9.2). Bins are open on the left and closed on the right.
+/// The endpoints that leave enough hours in every bin (CalTRACK 3.9.1.2). Bins are open on the left and closed on the right.
 ///
-/// Endpoints are taken away from the outside in: while the lowest or the highest bin holds fewer than `min_hours`, its
-/// endpoint goes; then the right endpoint of every inner bin that does; until every bin is full or one is left.
+/// Endpoints are taken away from the outside in, in the order of eemeter: while the lowest or the highest bin holds fewer
+/// than `min_hours`, its endpoint goes; then the right endpoint of every inner bin that does; until every bin is full or
+/// one is left.
 pub(super) fn kept_endpoints(temps_degf: &[f64], candidates_degf: &[f64], min_hours: usize) -> Vec<f64> {
     let mut endpoints = candidates_degf.to_vec();
     while !endpoints.is_empty() {

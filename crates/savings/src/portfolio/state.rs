@@ -185,8 +185,8 @@ impl Figure {
         }
     }
 
-    /// Fractional savings uncertainty of the portfolio, `√ΣΔU² / |ΣU|` (ASHRAE Guideline 14-2014, annex B; CalTRACK 4.3),
-    /// at the confidence level of the members' bounds. None without savings.
+    /// Fractional savings uncertainty of the portfolio, `√ΣΔU² / |ΣU|` (CalTRACK 4.3.2.5), at the confidence level of the
+    /// members' bounds. None without savings.
     pub fn fractional_savings_uncertainty(&self) -> Option<f64> {
         let fraction = self.savings_half_width / (self.baseline.value - self.reporting.value).abs();
         fraction.is_finite().then_some(fraction)
