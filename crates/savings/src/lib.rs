@@ -24,6 +24,9 @@ pub mod settings;
 mod students_t;
 pub mod sufficiency;
 pub mod uncertainty;
+mod version;
 pub mod warning;
 pub mod weather;
 pub mod zone;
+
+pub use version::FormatVersion;

@@ -8,7 +8,10 @@ mod integration {
     mod eemeter_candidates;
     mod eemeter_results;
     mod eemeter_series;
+    mod hourly;
     mod modes;
+    mod opendsm;
+    mod portfolio;
     mod properties;
     mod reference;
     mod simulate;
