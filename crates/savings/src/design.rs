@@ -12,6 +12,7 @@ pub struct Design {
     features: Features,
     /// In the trace's unit per elapsed day; NaN if missing.
     usage_per_day: Vec<f64>,
+    estimated_days: Vec<f64>,
 }
 
 impl Design {
@@ -19,7 +20,7 @@ impl Design {
     pub fn new(meter: &MeterSeries, features: Features, interval: Interval, mode: Mode) -> Design {
         let usage_per_day = meter.energy().iter().zip(meter.days()).map(|(energy, days)| energy / days);
         let usage_per_day = usage_per_day.take(features.periods().len()).collect();
-        Design { interval, mode, features, usage_per_day }
+        Design { interval, mode, features, usage_per_day, estimated_days: meter.estimated_days().to_vec() }
     }
 
     /// Days or bills.
@@ -40,6 +41,11 @@ impl Design {
     /// Usage of each row in the trace's unit per elapsed day (CalTRACK 3.3.3); NaN if missing.
     pub fn usage_per_day(&self) -> &[f64] {
         &self.usage_per_day
+    }
+
+    /// How many of a row's days came with an estimated read.
+    pub fn estimated_days(&self, row: usize) -> f64 {
+        self.estimated_days[row]
     }
 
     /// Whether a row has both usage and weather.

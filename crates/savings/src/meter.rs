@@ -21,6 +21,8 @@ pub struct Reading {
 pub struct MeterSeries {
     bounds: Vec<Tick>,
     energy: Vec<f64>,
+    /// Days of each period whose energy somebody guessed before the meter was read again.
+    estimated_days: Vec<f64>,
 }
 
 impl MeterSeries {
@@ -35,7 +37,16 @@ impl MeterSeries {
                 *value = f64::NAN;
             }
         }
-        MeterSeries { bounds, energy }
+        let estimated_days = vec![0.0; energy.len()];
+        MeterSeries { bounds, energy, estimated_days }
+    }
+
+    /// The same series, of which so many days of each period were estimated; periods beyond these have none.
+    pub(crate) fn with_estimated_days(mut self, estimated_days: &[f64]) -> MeterSeries {
+        for (days, estimated) in self.estimated_days.iter_mut().zip(estimated_days) {
+            *days = *estimated;
+        }
+        self
     }
 
     /// How many periods there are.
@@ -58,6 +69,20 @@ impl MeterSeries {
         &self.energy
     }
 
+    /// How many of each period's days came with an estimated read. Their energy is right together with the actual read that
+    /// they were combined with; as data they count as missing (CalTRACK 2.2.3.1).
+    pub fn estimated_days(&self) -> &[f64] {
+        &self.estimated_days
+    }
+
+    /// The same periods with other energy.
+    pub(crate) fn map_energy(mut self, energy: impl Fn(f64) -> f64) -> MeterSeries {
+        for value in &mut self.energy {
+            *value = energy(*value);
+        }
+        self
+    }
+
     /// Length of each period in elapsed days.
     pub fn days(&self) -> impl Iterator<Item = f64> {
         self.bounds.windows(2).map(|pair| elapsed_days(pair[0], pair[1]))
@@ -68,6 +93,7 @@ impl MeterSeries {
         MeterSeries {
             bounds: self.bounds[first_bound..=last_bound].to_vec(),
             energy: self.energy[first_bound..last_bound].to_vec(),
+            estimated_days: self.estimated_days[first_bound..last_bound].to_vec(),
         }
     }
 }

@@ -182,6 +182,7 @@ fn combined(readings: &[Reading], interval: Interval, warnings: &mut Vec<Warning
     let Some((cap, reads)) = readings.split_last() else { return MeterSeries::default() };
     let mut bounds: Vec<Tick> = Vec::with_capacity(readings.len());
     let mut energy = Vec::with_capacity(reads.len());
+    let mut estimated_days = Vec::with_capacity(reads.len());
     let mut dropped = Dropped::default();
     let (mut first, mut n_lost) = (0, 0);
     for (index, reading) in reads.iter().enumerate() {
@@ -196,6 +197,7 @@ fn combined(readings: &[Reading], interval: Interval, warnings: &mut Vec<Warning
         n_lost += if keeps { 0 } else { n_estimated };
         bounds.push(start);
         energy.push(if keeps { sum } else { f64::NAN });
+        estimated_days.push(elapsed_days(start, reading.start));
         first = index + 1;
     }
     if first < reads.len() {
@@ -210,7 +212,7 @@ fn combined(readings: &[Reading], interval: Interval, warnings: &mut Vec<Warning
         warnings.push(Warning::EstimatedReadsCombined { n_estimated, n_lost });
     }
     dropped.warn(interval, warnings);
-    MeterSeries::new(bounds, energy)
+    MeterSeries::new(bounds, energy).with_estimated_days(&estimated_days)
 }
 
 /// Bills of the wrong length blanked, as eemeter does it: before estimated reads are looked at.
@@ -297,9 +299,7 @@ fn without_zeros(meter: MeterSeries, warnings: &mut Vec<Warning>) -> MeterSeries
         return meter;
     }
     warnings.push(Warning::ZeroMeterValuesAreMissing { n_zero_values });
-    let energy =
-        meter.energy().iter().map(|energy| if *energy == 0.0 { f64::NAN } else { *energy }).collect();
-    MeterSeries::new(meter.bounds().to_vec(), energy)
+    meter.map_energy(|energy| if energy == 0.0 { f64::NAN } else { energy })
 }
 
 #[cfg(test)]

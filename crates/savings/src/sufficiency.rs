@@ -41,6 +41,8 @@ pub struct SufficiencyData {
     pub n_valid_meter_data_days: i64,
     /// Days with temperature.
     pub n_valid_temperature_data_days: i64,
+    /// Days of bills that came with an estimated read; neither kind of valid day with usage counts them (CalTRACK 2.2.3.1).
+    pub n_estimated_days: i64,
     /// Periods with negative usage.
     pub n_negative_meter_values: usize,
     /// Periods with usage a day above the limit.
@@ -74,8 +76,9 @@ pub struct Sufficiency {
 
 /// Judges the rows of a design against the period that was asked for, if its start or end were.
 ///
-/// In [`Mode::Strict`] a row's temperature is valid if the row has degree days. In [`Mode::Compat`] a row that lacks usage or
-/// weather lacks both, and more than the share of `settings` of the temperatures that there are must be known.
+/// In [`Mode::Strict`] a row's temperature is valid if the row has degree days, and of the days of a bill those that came with
+/// an estimated read have no valid usage (CalTRACK 2.2.3.1). In [`Mode::Compat`] a row that lacks usage or
+/// weather lacks both, days of estimated reads count, and more than the share of `settings` of the temperatures that there are must be known.
 pub fn sufficiency(
     design: &Design,
     requested_start: Option<Tick>,
@@ -114,22 +117,18 @@ pub fn sufficiency(
         gap.max(0)
     });
     let n_days_total = whole_days(data_start, data_end) + n_days_start_gap + n_days_end_gap;
-    let validity: Vec<(bool, bool, f64)> = rows.map(|row| valid(design, row, settings)).collect();
-    let days = |is_valid: &dyn Fn(bool, bool) -> bool| -> i64 {
-        validity
-            .iter()
-            .filter(|(meter, weather, _)| is_valid(*meter, *weather))
-            .map(|(_, _, days)| days)
-            .sum::<f64>() as i64
-    };
-    let n_valid_days = days(&|meter, weather| meter && weather);
-    let n_valid_meter_data_days = days(&|meter, _| meter);
-    let n_valid_temperature_data_days = days(&|_, weather| weather);
+    let validity: Vec<Validity> = rows.map(|row| Validity::of(design, row, settings)).collect();
+    let days = |of_row: &dyn Fn(&Validity) -> f64| validity.iter().map(of_row).sum::<f64>() as i64;
+    let metered_days = |row: &Validity| if row.meter { row.days - row.estimated_days } else { 0.0 };
+    let n_valid_days = days(&|row| if row.weather { metered_days(row) } else { 0.0 });
+    let n_valid_meter_data_days = days(&metered_days);
+    let n_valid_temperature_data_days = days(&|row| if row.weather { row.days } else { 0.0 });
+    let n_estimated_days = days(&|row| row.estimated_days);
     let mut usage: Vec<f64> = design
         .usage_per_day()
         .iter()
         .zip(&validity)
-        .filter_map(|(usage, (meter, _, _))| meter.then_some(*usage))
+        .filter_map(|(usage, row)| row.meter.then_some(*usage))
         .collect();
     usage.sort_by(f64::total_cmp);
     let (median, upper_quantile, lower_quantile) =
@@ -144,6 +143,7 @@ pub fn sufficiency(
         n_valid_days,
         n_valid_meter_data_days,
         n_valid_temperature_data_days,
+        n_estimated_days,
         n_negative_meter_values: usage.iter().filter(|usage| **usage < 0.0).count(),
         n_extreme_values: usage.iter().filter(|usage| **usage > extreme_value_limit).count(),
         median,
@@ -169,17 +169,37 @@ pub fn sufficiency(
     result
 }
 
-/// Whether the usage and the temperature of a row are valid, and its days.
-fn valid(design: &Design, row: usize, settings: &SufficiencySettings) -> (bool, bool, f64) {
-    let period = &design.features().periods()[row];
-    match design.mode() {
-        Mode::Strict => (!design.usage_per_day()[row].is_nan(), period.is_known(), period.days),
-        Mode::Compat => {
-            let is_usable = design.is_usable(row);
-            let known = period.temperature_not_null as f64;
-            let share = known / (known + period.temperature_null as f64);
-            let least = settings.min_fraction_hourly_temperature_coverage_per_period;
-            (is_usable, is_usable && share > least, period.days)
+/// What of a row is valid.
+struct Validity {
+    meter: bool,
+    weather: bool,
+    days: f64,
+    /// Those of `days` that don't count for the meter.
+    estimated_days: f64,
+}
+
+impl Validity {
+    fn of(design: &Design, row: usize, settings: &SufficiencySettings) -> Validity {
+        let period = &design.features().periods()[row];
+        match design.mode() {
+            Mode::Strict => Validity {
+                meter: !design.usage_per_day()[row].is_nan(),
+                weather: period.is_known(),
+                days: period.days,
+                estimated_days: if design.interval().is_billing() { design.estimated_days(row) } else { 0.0 },
+            },
+            Mode::Compat => {
+                let is_usable = design.is_usable(row);
+                let known = period.temperature_not_null as f64;
+                let share = known / (known + period.temperature_null as f64);
+                let least = settings.min_fraction_hourly_temperature_coverage_per_period;
+                Validity {
+                    meter: is_usable,
+                    weather: is_usable && share > least,
+                    days: period.days,
+                    estimated_days: 0.0,
+                }
+            }
         }
     }
 }
@@ -223,6 +243,59 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::features::{Features, Purpose};
+    use crate::interpretation::Interpretation;
+    use crate::meter::Reading;
+    use crate::prepare::prepare;
+    use crate::weather::Weather;
+    use crate::zone::{TICKS_PER_DAY, TICKS_PER_HOUR, Zone};
+
+    /// Twelve bills of 30 days, all with usage and weather; the reads of some are somebody's guess.
+    fn year_of_bills(estimated: &[usize], mode: Mode) -> Sufficiency {
+        let start: Tick = "2020-01-01".parse().unwrap();
+        let at = |days: i64| start.checked_add(days * TICKS_PER_DAY).unwrap();
+        let readings: Vec<Reading> = (0..13)
+            .map(|bill| Reading {
+                start: at(bill * 30),
+                value: Some(300.0),
+                estimated: estimated.contains(&(bill as usize)),
+            })
+            .collect();
+        let hours = (0..360 * 24).map(|hour| (start.checked_add(hour * TICKS_PER_HOUR).unwrap(), 50.0));
+        let weather = Weather::from_degf(hours, Zone::UTC);
+        let gas = Interpretation::NaturalGasConsumptionSupplied;
+        let prepared = prepare(&readings, None, gas, &Zone::UTC, mode);
+        let features =
+            Features::new(prepared.meter.bounds(), &weather, prepared.interval, Purpose::Fit, mode);
+        let design = Design::new(&prepared.meter, features, prepared.interval, mode);
+        sufficiency(&design, None, None, &SufficiencySettings::new(mode))
+    }
+
+    /// 37 days of 365 may be missing (2.2.1.2), and an estimated bill is 30 of them: one passes, two don't.
+    #[test]
+    fn estimated_reads_count_as_missing() {
+        let verdicts = [&[][..], &[3], &[3, 8]].map(|estimated| {
+            let verdict = year_of_bills(estimated, Mode::Strict);
+            let data = verdict.data.unwrap();
+            (verdict.status, data.n_estimated_days, data.n_valid_meter_data_days, data.n_valid_days)
+        });
+        assert_eq!(
+            verdicts,
+            [
+                (SufficiencyStatus::Pass, 0, 360, 360),
+                (SufficiencyStatus::Pass, 30, 330, 330),
+                (SufficiencyStatus::Fail, 60, 300, 300),
+            ]
+        );
+        let lost = year_of_bills(&[3, 8], Mode::Strict).warnings;
+        assert!(matches!(
+            lost[1],
+            Warning::TooManyDaysWithMissingMeterData { n_valid_meter_data_days: 300, .. }
+        ));
+        // eemeter counts them as if they had been read.
+        let compat = year_of_bills(&[3, 8], Mode::Compat).data.unwrap();
+        assert_eq!((compat.n_estimated_days, compat.n_valid_meter_data_days), (0, 360));
+    }
 
     #[test]
     fn quantiles_are_linear_between_values() {
