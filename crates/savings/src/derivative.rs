@@ -19,6 +19,18 @@ pub enum DerivativeInterpretation {
     ModeledSavings,
 }
 
+impl DerivativeInterpretation {
+    /// `annualized_weather_normal` and so on, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DerivativeInterpretation::AnnualizedWeatherNormal => "annualized_weather_normal",
+            DerivativeInterpretation::GrossPredicted => "gross_predicted",
+            DerivativeInterpretation::MeteredSavings => "metered_savings",
+            DerivativeInterpretation::ModeledSavings => "modeled_savings",
+        }
+    }
+}
+
 /// One side of a derivative.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Derivative {
@@ -28,13 +40,18 @@ pub struct Derivative {
     pub lower: Option<f64>,
     /// How far above.
     pub upper: Option<f64>,
+    /// How far the values of many such meters lie above the truth in the mean, by [`SumOfPredictions::bias`]. It is small
+    /// against the bounds, but adds up in a portfolio. Not subtracted; nothing where it is not known.
+    ///
+    /// [`SumOfPredictions::bias`]: crate::uncertainty::SumOfPredictions::bias
+    pub bias: Option<f64>,
     /// Days that the value is the sum of, those without weather not counted.
     pub n: f64,
 }
 
 impl Derivative {
-    pub(crate) const fn new(value: f64, bound: Option<f64>, n: f64) -> Derivative {
-        Derivative { value, lower: bound, upper: bound, n }
+    pub(crate) const fn new(value: f64, bound: Option<f64>, bias: Option<f64>, n: f64) -> Derivative {
+        Derivative { value, lower: bound, upper: bound, bias, n }
     }
 }
 

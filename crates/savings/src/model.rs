@@ -6,6 +6,8 @@ use crate::design::Design;
 use crate::metrics::Metrics;
 use crate::search::{Candidate, CandidateStatus, Coefficients, ModelType, Search};
 use crate::settings::{FitSettings, Interval, Mode};
+use crate::tangent::{N_COEFFICIENTS, Slopes};
+use crate::uncertainty::Uncertainty;
 use crate::warning::Warning;
 
 /// Version of [`Model`] as JSON.
@@ -58,12 +60,8 @@ pub struct Model {
     pub cooling_balance_point: Option<f64>,
     /// Of usage per day, weighted (CalTRACK 3.4.3.3.1); 0 by definition without slopes.
     pub r_squared_adj: f64,
-    /// s² = Σw·r² / (n − coefficients), of usage per day; nothing if no degree of freedom is left.
-    pub residual_variance: Option<f64>,
-    /// n − coefficients.
-    pub residual_degrees_of_freedom: f64,
-    /// (XᵀWX)⁻¹ of intercept, HDD and CDD; zeros where the model has no such slope.
-    pub inverse_normal: [[f64; 3]; 3],
+    /// How well it is known; nothing if there are no more rows than coefficients and balance points.
+    pub uncertainty: Option<Uncertainty>,
     /// Of the periods' totals.
     pub totals_metrics: Metrics,
     /// Of usage per day.
@@ -71,6 +69,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Intercept, heating slope, cooling slope; 0 for one that the model doesn't have.
+    pub(crate) fn coefficients(&self) -> [f64; 3] {
+        [self.intercept, self.beta_hdd.unwrap_or(0.0), self.beta_cdd.unwrap_or(0.0)]
+    }
+
     /// The number of slopes.
     pub fn n_slopes(&self) -> usize {
         usize::from(self.beta_hdd.is_some()) + usize::from(self.beta_cdd.is_some())
@@ -175,7 +178,20 @@ pub fn fit(design: &Design, settings: &FitSettings) -> Fit {
         fit.warnings.push(Warning::Tie { n_tied, tolerance: TIE_TOLERANCE });
     }
     let Some(coefficients) = candidate.coefficients else { return fit };
-    let degrees_of_freedom = search.rows().len() as f64 - solution.coefficients.len() as f64;
+    let slopes = Slopes::new(
+        candidate.heating_balance_point.map(|point| (coefficients.beta_hdd, f64::from(point))),
+        candidate.cooling_balance_point.map(|point| (coefficients.beta_cdd, f64::from(point))),
+    );
+    let grid = settings.balance_points_degf();
+    let uncertainty = Uncertainty::new(
+        design.features(),
+        search.rows(),
+        search.weights(),
+        slopes,
+        solution.weighted_sse,
+        &spread_out(candidate, &solution.inverse_normal),
+        f64::from(*grid.end()) - f64::from(*grid.start()),
+    );
     let (totals_metrics, avgs_metrics) = metrics(design, search.rows(), candidate, &coefficients);
     fit.status = FitStatus::Success;
     fit.model = Some(Model {
@@ -189,9 +205,7 @@ pub fn fit(design: &Design, settings: &FitSettings) -> Fit {
         heating_balance_point: candidate.heating_balance_point.map(f64::from),
         cooling_balance_point: candidate.cooling_balance_point.map(f64::from),
         r_squared_adj: candidate.r_squared_adj,
-        residual_variance: (degrees_of_freedom > 0.0).then(|| solution.weighted_sse / degrees_of_freedom),
-        residual_degrees_of_freedom: degrees_of_freedom,
-        inverse_normal: spread_out(candidate, &solution.inverse_normal),
+        uncertainty,
         totals_metrics,
         avgs_metrics,
     });
@@ -230,14 +244,14 @@ fn metrics(
 }
 
 /// The matrix of the model's coefficients, in the places of intercept, HDD and CDD.
-fn spread_out(candidate: &Candidate, inverse_normal: &[Vec<f64>]) -> [[f64; 3]; 3] {
+fn spread_out(candidate: &Candidate, inverse_normal: &[Vec<f64>]) -> [[f64; N_COEFFICIENTS]; N_COEFFICIENTS] {
     let places: &[usize] = match candidate.model_type {
         ModelType::InterceptOnly => &[0],
         ModelType::HddOnly => &[0, 1],
         ModelType::CddOnly => &[0, 2],
         ModelType::CddHdd => &[0, 1, 2],
     };
-    let mut matrix = [[0.0; 3]; 3];
+    let mut matrix = [[0.0; N_COEFFICIENTS]; N_COEFFICIENTS];
     for (row, place) in places.iter().enumerate() {
         for (column, other) in places.iter().enumerate() {
             matrix[*place][*other] = inverse_normal[row][column];

@@ -315,11 +315,11 @@ fn add_savings(result: &mut RunResult, input: &RunInput<'_>, after: &MeterSeries
     let counterfactual = metered.as_ref().map(|savings| {
         let fsu = savings.error_bands.map(|bands| bands.fsu);
         let bound = bound_of(baseline, savings.bound, fsu);
-        Derivative::new(savings.counterfactual_usage, bound, savings.n_days)
+        Derivative::new(savings.counterfactual_usage, bound, savings.bias, savings.n_days)
     });
     let observed = metered
         .as_ref()
-        .map(|savings| Derivative::new(savings.reporting_observed, Some(0.0), savings.n_days));
+        .map(|savings| Derivative::new(savings.reporting_observed, Some(0.0), Some(0.0), savings.n_days));
     result.derivatives.push(pair(DerivativeInterpretation::GrossPredicted, both(&reporting_days)));
     result.derivatives.push(pair(DerivativeInterpretation::MeteredSavings, [counterfactual, observed]));
     result.derivatives.push(pair(DerivativeInterpretation::ModeledSavings, both(over)));
@@ -340,7 +340,7 @@ pub(crate) fn day_features(
 fn modeled(model: &Model, features: &Features) -> Option<Derivative> {
     let side = modeled_side(model, features, CONFIDENCE);
     let bound = bound_of(model, side.bound, side.fsu);
-    (side.sum.n_periods > 0).then(|| Derivative::new(side.sum.value, bound, side.sum.days()))
+    (side.sum.n_periods > 0).then(|| Derivative::new(side.sum.value, bound, side.bias, side.sum.days()))
 }
 
 /// eemeter bounds a side by its fractional savings uncertainty.

@@ -6,7 +6,7 @@ use sheaf_model::Tick;
 use crate::features::Features;
 use crate::meter::MeterSeries;
 use crate::model::Model;
-use crate::predict::{PredictedPeriod, design_rows, predict};
+use crate::predict::{PredictedPeriod, PredictedRow, predicted_rows};
 use crate::settings::Interval;
 use crate::uncertainty::{ErrorBands, ReportingSide, SumOfPredictions, error_bands, fsu_band};
 use crate::zone::whole_days;
@@ -72,6 +72,8 @@ pub struct MeteredSavings {
     pub error_bands: Option<ErrorBands>,
     /// Half the width of the interval by [`SumOfPredictions::bound`].
     pub bound: Option<f64>,
+    /// Of the counterfactual, by [`SumOfPredictions::bias`]; not subtracted.
+    pub bias: Option<f64>,
     /// Every period.
     pub periods: Vec<MeteredPeriod>,
 }
@@ -84,25 +86,25 @@ pub fn metered_savings(
     features: &Features,
     confidence: f64,
 ) -> MeteredSavings {
-    let counterfactual = predict(baseline, features);
-    let periods: Vec<MeteredPeriod> = counterfactual
+    let rows: Vec<Option<PredictedRow>> = predicted_rows(baseline, features).collect();
+    let periods: Vec<MeteredPeriod> = rows
         .iter()
         .zip(reporting.energy())
         .zip(reporting.bounds())
-        .map(|((counterfactual, energy), start)| MeteredPeriod {
+        .map(|((row, energy), start)| MeteredPeriod {
             start: *start,
             observed: Some(*energy).filter(|energy| !energy.is_nan()),
-            counterfactual: *counterfactual,
+            counterfactual: row.map(|row| row.loads(baseline)),
         })
         .collect();
     let (mut observed, mut savings, mut loads) = (0.0, 0.0, Loads::default());
     let mut sum = SumOfPredictions::default();
-    for (period, row) in periods.iter().zip(design_rows(baseline, features)) {
+    for (period, row) in periods.iter().zip(&rows) {
         if let (Some(energy), Some(expected), Some(row)) = (period.observed, period.counterfactual, row) {
             observed += energy;
             savings += expected.total() - energy;
             loads.add(&expected);
-            sum.add(baseline, &row);
+            sum.add(baseline, row);
         }
     }
     let side = ReportingSide {
@@ -119,6 +121,7 @@ pub fn metered_savings(
         confidence,
         error_bands: error_bands(&baseline.totals_metrics, baseline.interval, &side, confidence),
         bound: sum.bound(baseline, confidence),
+        bias: sum.bias(baseline),
         periods,
     }
 }
@@ -154,6 +157,8 @@ pub struct ModeledSavings {
     pub bound_reporting: Option<f64>,
     /// Both in quadrature.
     pub bound: Option<f64>,
+    /// Of the savings, by [`SumOfPredictions::bias`] of each side; not subtracted.
+    pub bias: Option<f64>,
 }
 
 /// Modelled savings of two models over the same weather, such as a normal year's, with bounds at a confidence between 0 and 1.
@@ -181,6 +186,7 @@ pub fn modeled_savings(
         bound_baseline: of_baseline.bound,
         bound_reporting: of_reporting.bound,
         bound: in_quadrature(of_baseline.bound, of_reporting.bound),
+        bias: of_baseline.bias.zip(of_reporting.bias).map(|(baseline, reporting)| baseline - reporting),
     }
 }
 
@@ -190,21 +196,20 @@ pub(crate) struct ModeledSide {
     pub(crate) loads: Loads,
     pub(crate) fsu: Option<f64>,
     pub(crate) bound: Option<f64>,
+    pub(crate) bias: Option<f64>,
 }
 
 pub(crate) fn modeled_side(model: &Model, features: &Features, confidence: f64) -> ModeledSide {
     let mut sum = SumOfPredictions::default();
     let mut loads = Loads::default();
-    for (row, period) in design_rows(model, features).zip(predict(model, features)) {
-        if let (Some(row), Some(period)) = (row, period) {
-            sum.add(model, &row);
-            loads.add(&period);
-        }
+    for row in predicted_rows(model, features).flatten() {
+        sum.add(model, &row);
+        loads.add(&row.loads(model));
     }
     let bounds = features.bounds();
     let n_periods = counted_periods(model.interval, sum.n_periods, &bounds);
     let fsu = fsu_band(&model.totals_metrics, model.interval, n_periods, confidence);
-    ModeledSide { sum, loads, fsu, bound: sum.bound(model, confidence) }
+    ModeledSide { sum, loads, fsu, bound: sum.bound(model, confidence), bias: sum.bias(model) }
 }
 
 /// Days count as they are; of bills eemeter counts months between the first bound and the last.

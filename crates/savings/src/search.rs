@@ -254,6 +254,11 @@ impl<'a> Search<'a> {
         &self.rows
     }
 
+    /// Weights of the usable rows.
+    pub(crate) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
     /// Visits all candidates in order.
     pub(crate) fn visit(&self, visitor: &mut impl FnMut(Candidate)) {
         visitor(self.intercept_only());

@@ -6,9 +6,8 @@ use sheaf_model::Tick;
 
 use crate::features::Features;
 use crate::model::Model;
-use crate::predict::design_rows;
+use crate::predict::predicted_rows;
 use crate::run::{CONFIDENCE, Run, day_features};
-use crate::students_t;
 use crate::uncertainty::SumOfPredictions;
 
 /// A value of a series.
@@ -59,33 +58,21 @@ impl Run<'_> {
     fn push_parameters(&self, list: &mut Vec<NamedSeries>, model: Option<&Model>, period: &str) {
         let Some(model) = model else { return };
         let unit = self.result.unit;
-        let points = [
-            ("Heating degree day balance point", model.heating_balance_point),
-            ("Cooling degree day balance point", model.cooling_balance_point),
+        let per_degree_day = format!("{unit}/(degF d)");
+        let parameters = [
+            ("Heating degree day balance point", model.heating_balance_point, 3, "degF"),
+            ("Cooling degree day balance point", model.cooling_balance_point, 4, "degF"),
+            ("Best-fit intercept", Some(model.intercept), 0, &format!("{unit}/d")),
+            ("Best-fit heating coefficient", model.beta_hdd, 1, &per_degree_day),
+            ("Best-fit cooling coefficient", model.beta_cdd, 2, &per_degree_day),
         ];
-        for (name, point) in points {
-            list.push(figure(
-                format!("{name}, {period}"),
-                "of the best candidate",
-                "degF".into(),
-                point,
-                None,
-            ));
-        }
-        let slopes = [
-            ("Best-fit intercept", Some(model.intercept), 0, format!("{unit}/d")),
-            ("Best-fit heating coefficient", model.beta_hdd, 1, format!("{unit}/(degF d)")),
-            ("Best-fit cooling coefficient", model.beta_cdd, 2, format!("{unit}/(degF d)")),
-        ];
-        for (name, value, index, unit) in slopes {
-            let bound = value.and_then(|_| bound_of_coefficient(model, index));
-            list.push(figure(
-                format!("{name}, {period}"),
-                "of the best candidate; t·√(s²·(XᵀWX)⁻¹)",
-                unit,
-                value,
-                bound,
-            ));
+        for (name, value, index, unit) in parameters {
+            let bound = value
+                .and(model.uncertainty.as_ref())
+                .and_then(|uncertainty| uncertainty.bound_of_parameter(index, CONFIDENCE));
+            let description =
+                "of the best candidate; bound t·√C, C its element of the parameters' covariance";
+            list.push(figure(format!("{name}, {period}"), description, unit.to_owned(), value, bound));
         }
     }
 
@@ -228,7 +215,7 @@ impl Predicted {
 
     fn of_rows(model: &Model, features: &Features, counts: impl Fn(usize) -> bool) -> Predicted {
         let mut sum = SumOfPredictions::default();
-        let points = design_rows(model, features)
+        let points = predicted_rows(model, features)
             .zip(features.periods())
             .enumerate()
             .map(|(index, (row, period))| {
@@ -286,13 +273,6 @@ impl Predicted {
         let sum = Some(self.sum).filter(|_| self.points.iter().any(|point| point.value.is_some()));
         figure(name, "Σ over the periods whose weather is known", unit.to_owned(), sum, self.bound_of_sum)
     }
-}
-
-/// t·√(s²·(XᵀWX)⁻¹ᵢᵢ)
-fn bound_of_coefficient(model: &Model, index: usize) -> Option<f64> {
-    let variance = model.residual_variance? * model.inverse_normal[index][index];
-    let t = students_t::quantile((1.0 + CONFIDENCE) / 2.0, model.residual_degrees_of_freedom)?;
-    Some(t * variance.sqrt())
 }
 
 fn temperatures(features: &Features, name: String, counts: impl Fn(usize) -> bool) -> NamedSeries {

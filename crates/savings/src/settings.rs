@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which arithmetic a result follows.
 ///
-/// The differences and their size on the reference meters are listed in the decision record on the two modes.
+/// The differences and their size on the reference meters are listed in `docs/SAVINGS.md`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {

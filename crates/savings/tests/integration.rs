@@ -14,6 +14,5 @@ mod integration {
     mod portfolio;
     mod properties;
     mod reference;
-    mod simulate;
     mod slow_reference;
 }

@@ -189,7 +189,8 @@ fn admit(
     if let (Some(baseline), Some(reporting)) = (baseline_numbers, reporting_numbers) {
         match weight(method, pair, &baseline, &reporting) {
             Ok(weight) => {
-                state.push(baseline, reporting, weight);
+                let savings_bias = pair.savings_bias.filter(|bias| bias.is_finite()).unwrap_or(0.0);
+                state.push(baseline, reporting, weight, savings_bias);
                 status = PairStatus::Accepted;
             }
             Err(reason) => problem = Some(reason),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::derivative;
+
 /// A value with its bounds, all four numbers known and finite.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -82,6 +84,40 @@ pub struct DerivativePair {
     /// What the member counts in a weighted mean: positive, of any scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    /// How far the savings of many such members lie above the truth in the mean, in the unit of the derivative. What is not
+    /// there, or not finite, is nothing known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savings_bias: Option<f64>,
+}
+
+impl DerivativePair {
+    /// A derivative of a run as a member of a portfolio.
+    pub fn of_run(label: String, pair: &derivative::DerivativePair) -> DerivativePair {
+        let side = |side: Option<derivative::Derivative>| {
+            side.map_or_else(Side::default, |side| Side {
+                value: Some(side.value),
+                lower: side.lower,
+                upper: side.upper,
+                n: Some(side.n),
+            })
+        };
+        let bias = |side: Option<derivative::Derivative>| side.and_then(|side| side.bias);
+        let sign = match Direction::of(pair.trace_interpretation.name()) {
+            Some(Direction::ReportingMinusBaseline) => -1.0,
+            Some(Direction::BaselineMinusReporting) | None => 1.0,
+        };
+        let savings_bias = bias(pair.baseline).zip(bias(pair.reporting));
+        DerivativePair {
+            label,
+            derivative_interpretation: Some(pair.derivative_interpretation.name().to_owned()),
+            trace_interpretation: Some(pair.trace_interpretation.name().to_owned()),
+            unit: Some(pair.unit.to_string()),
+            baseline: side(pair.baseline),
+            reporting: side(pair.reporting),
+            weight: None,
+            savings_bias: savings_bias.map(|(baseline, reporting)| sign * (baseline - reporting)),
+        }
+    }
 }
 
 /// Which side is subtracted from which to make a benefit a positive number.

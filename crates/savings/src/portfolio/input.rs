@@ -92,7 +92,7 @@ impl AggregationInput {
     /// Reads a `BASIC_AGGREGATION` object.
     ///
     /// Labels are strings, numbers or booleans; one that is not a string is known by its JSON text from here on. A pair may
-    /// carry a `weight`.
+    /// carry a `weight` and a `savings_bias`.
     ///
     /// # Errors
     /// In this order: the type is absent or unknown, a part is absent, the default of the baseline and then that of the
@@ -147,7 +147,8 @@ fn derivative_pair(index: usize, json: &Value) -> Result<DerivativePair, InputEr
         unit: pair.optional_word("unit")?,
         baseline: pair.side("baseline_")?,
         reporting: pair.side("reporting_")?,
-        weight: pair.map.get("weight").map_or(Ok(None), |weight| pair.number("weight", weight))?,
+        weight: pair.optional_number("weight")?,
+        savings_bias: pair.optional_number("savings_bias")?,
     })
 }
 
@@ -209,6 +210,11 @@ impl<'a> Object<'a> {
             Value::Number(number) => Ok(number.as_f64()),
             other => Err(self.wrong_type(key, "a number or null", other)),
         }
+    }
+
+    /// What need not be there.
+    fn optional_number(&self, key: &str) -> Result<Option<f64>, InputError> {
+        self.map.get(key).map_or(Ok(None), |value| self.number(key, value))
     }
 
     fn label(&self) -> Result<String, InputError> {

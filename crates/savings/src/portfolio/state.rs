@@ -67,6 +67,8 @@ struct Totals {
     reporting: Estimate,
     /// Σw²(h_b² + h_r²): the square of what the savings are uncertain by.
     savings_square: f64,
+    /// Σw·bias, of the members that know theirs.
+    savings_bias: f64,
 }
 
 impl PortfolioState {
@@ -75,14 +77,15 @@ impl PortfolioState {
         PortfolioState::default()
     }
 
-    /// Adds a member with its weight, 1 for a plain sum or mean.
-    pub fn push(&mut self, baseline: Estimate, reporting: Estimate, weight: f64) {
+    /// Adds a member with its weight, 1 for a plain sum or mean, and the bias of its savings, 0 if that is not known.
+    pub fn push(&mut self, baseline: Estimate, reporting: Estimate, weight: f64, savings_bias: f64) {
         let member = Totals {
             members: 1,
             weight,
             baseline: weighted(baseline, weight),
             reporting: weighted(reporting, weight),
             savings_square: weight * weight * savings_variance(&baseline, &reporting),
+            savings_bias: weight * savings_bias,
         };
         self.merge(PortfolioState { totals: Some(member) });
     }
@@ -96,6 +99,7 @@ impl PortfolioState {
                 baseline: added(left.baseline, right.baseline),
                 reporting: added(left.reporting, right.reporting),
                 savings_square: left.savings_square + right.savings_square,
+                savings_bias: left.savings_bias + right.savings_bias,
             }),
             // A lone member stays as it is: no square root of a square, no sign lost.
             (totals, None) | (None, totals) => totals,
@@ -114,6 +118,7 @@ impl PortfolioState {
             baseline: divided(totals.baseline, divisor),
             reporting: divided(totals.reporting, divisor),
             savings_half_width: totals.savings_square.sqrt() / divisor,
+            savings_bias: totals.savings_bias / divisor,
         };
         figure.is_finite().then_some(figure)
     }
@@ -167,6 +172,9 @@ pub struct Figure {
     pub reporting: Estimate,
     /// Half the width of the interval of the savings, `√Σw²(h_b² + h_r²) / Σw`; `√ΣΔU²` for a sum.
     pub savings_half_width: f64,
+    /// `Σw·bias / Σw`: how far the choice of balance points makes the savings be off, in the mean. Members that share their
+    /// weather share the sign of theirs, so it does not average out.
+    pub savings_bias: f64,
 }
 
 impl Figure {
@@ -185,6 +193,12 @@ impl Figure {
         }
     }
 
+    /// Half the width of the interval that holds the true savings of the portfolio: what averages out, and on top of it what
+    /// does not, `√ΣΔU² + |Σ bias|`.
+    pub fn savings_bound(&self) -> f64 {
+        self.savings_half_width + self.savings_bias.abs()
+    }
+
     /// Fractional savings uncertainty of the portfolio, `√ΣΔU² / |ΣU|` (CalTRACK 4.3.2.5), at the confidence level of the
     /// members' bounds. None without savings.
     pub fn fractional_savings_uncertainty(&self) -> Option<f64> {
@@ -193,6 +207,6 @@ impl Figure {
     }
 
     fn is_finite(&self) -> bool {
-        self.baseline.is_finite() && self.reporting.is_finite() && self.savings_half_width.is_finite()
+        self.baseline.is_finite() && self.reporting.is_finite() && self.savings_bound().is_finite()
     }
 }

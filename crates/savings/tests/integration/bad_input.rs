@@ -68,7 +68,7 @@ fn one_usable_day() {
             result(&with_values(|index, energy| (index == 100 || index > 500).then_some(energy)), mode);
         let model = result.baseline.fit.model.unwrap();
         assert_eq!(model.model_type, ModelType::InterceptOnly);
-        assert_eq!(model.residual_variance, None);
+        assert_eq!(model.uncertainty, None);
         assert_eq!(result.metered_savings.unwrap().bound, None);
         assert_eq!(result.baseline.sufficiency.status, SufficiencyStatus::Fail);
     }

@@ -28,6 +28,7 @@ fn pair(label: &str, baseline: Side, reporting: Side) -> DerivativePair {
         baseline,
         reporting,
         weight: None,
+        savings_bias: None,
     }
 }
 

@@ -10,12 +10,12 @@ use sheaf_savings::model::Model;
 use sheaf_savings::run::{RunInput, RunResult, RunSettings, run};
 use sheaf_savings::savings::{metered_savings, modeled_savings};
 use sheaf_savings::settings::Mode;
+use sheaf_savings::testing::{House, Random, daily, day, hours};
 use sheaf_savings::weather::Weather;
 use sheaf_savings::zone::{TICKS_PER_HOUR, Zone};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::reference::{METERS, at, baseline_end, fitted, hourly_degf, readings, reporting_start, weather};
-use super::simulate::{House, Random, daily, day, hours};
 
 fn close(got: f64, expected: f64) {
     assert!((got - expected).abs() <= 1e-9 * expected.abs().max(1e-6), "{got} instead of {expected}");
@@ -66,6 +66,7 @@ proptest! {
             let [a, b] = [&once, &more].map(|result| result.metered_savings.as_ref().unwrap());
             close(b.counterfactual_usage, factor * a.counterfactual_usage);
             close(b.bound.unwrap(), factor * a.bound.unwrap());
+            close(b.bias.unwrap(), factor * a.bias.unwrap());
             close(b.error_bands.unwrap().fsu, factor * a.error_bands.unwrap().fsu);
             let [a, b] = [&once, &more].map(|result| result.modeled_savings.as_ref().unwrap());
             close(b.modeled_baseline_usage, factor * a.modeled_baseline_usage);
@@ -137,27 +138,56 @@ fn modes_agree_on_bills_of_whole_days() {
     }
 }
 
-/// The same sums, by the formula written out.
+/// The bound by its formula written out, for a line with one balance point: equations of three unknowns, by elimination.
 #[test]
 fn the_bound_of_a_sum() {
     let fitted = fitted("il-gas-hdd-only-daily", Mode::Strict, weather());
     let model = fitted.fits[0].model.as_ref().unwrap();
-    let features =
-        |bounds: &[Tick], purpose| Features::new(bounds, weather(), fitted.interval, purpose, Mode::Strict);
-    let of_reporting = features(fitted.reporting.bounds(), Purpose::Predict);
+    let of_reporting =
+        Features::new(fitted.reporting.bounds(), weather(), fitted.interval, Purpose::Predict, Mode::Strict);
     let got = metered_savings(model, &fitted.reporting, &of_reporting, 0.95);
     let point = model.heating_balance_point.unwrap();
-    let hdd: Vec<f64> = (0..365).map(|row| fitted.designs[0].features().hdd_per_day(row, point)).collect();
-    let (n, mean) = (365.0, hdd.iter().sum::<f64>() / 365.0);
-    let sxx: f64 = hdd.iter().map(|hdd| (hdd - mean).powi(2)).sum();
-    let z: f64 = (0..365).map(|row| of_reporting.hdd_per_day(row, point)).sum();
-    let m = 365.0;
-    // Of a line: zᵀ(XᵀX)⁻¹z = m²/n + (z − m·x̄)²/Sxx.
-    let leverage = m * m / n + (z - m * mean).powi(2) / sxx;
-    let s2 = model.residual_variance.unwrap();
+    let gradient = |features: &Features, row: usize| -> [f64; 3] {
+        let hdd = |point| features.hdd_per_day(row, point);
+        [1.0, hdd(point), model.beta_hdd.unwrap() * (hdd(point + 0.5) - hdd(point - 0.5))]
+    };
+    let (n, m, p) = (365.0, 365.0, 3.0);
+    let predicted = |row: usize| {
+        model.intercept + model.beta_hdd.unwrap() * gradient(fitted.designs[0].features(), row)[1]
+    };
+    let sse: f64 =
+        (0..365).map(|row| (fitted.designs[0].usage_per_day()[row] - predicted(row)).powi(2)).sum();
+    let s2 = sse / (n - p);
+    let uncertainty = model.uncertainty.as_ref().unwrap();
+    close(uncertainty.residual_variance, s2);
+    assert_eq!(uncertainty.degrees_of_freedom, n - p);
+    // JᵀJ + Λ, with 61 balance points from 30 to 90 °F, beside z.
+    let (mut equations, mut z) = ([[0.0; 4]; 3], [0.0; 3]);
+    for row in 0..365 {
+        let j = gradient(fitted.designs[0].features(), row);
+        for a in 0..3 {
+            for b in 0..3 {
+                equations[a][b] += j[a] * j[b];
+            }
+            z[a] += gradient(&of_reporting, row)[a];
+        }
+    }
+    equations[2][2] += s2 * 12.0 / (60.0 * 60.0);
+    for a in 0..3 {
+        equations[a][3] = z[a];
+    }
+    for a in 0..3 {
+        for b in (0..3).filter(|b| *b != a) {
+            let (factor, subtracted) = (equations[b][a] / equations[a][a], equations[a]);
+            equations[b].iter_mut().zip(subtracted).for_each(|(left, right)| *left -= factor * right);
+        }
+    }
+    let leverage: f64 = (0..3).map(|a| z[a] * equations[a][3] / equations[a][a]).sum();
     let n_prime = model.totals_metrics.n_prime.unwrap();
-    let t = got.bound.unwrap() / (s2 * leverage + s2 * m * n / n_prime).sqrt();
-    close(StudentsT::new(0.0, 1.0, 363.0).unwrap().cdf(t), 0.975);
+    let t = got.bound.unwrap() / (n / n_prime.min(n) * (s2 * leverage + s2 * m)).sqrt();
+    close(StudentsT::new(0.0, 1.0, n - p).unwrap().cdf(t), 0.975);
+    let bias = got.bias.unwrap();
+    assert!(bias != 0.0 && bias.abs() < 0.1 * got.bound.unwrap(), "{bias}");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use sheaf_savings::meter::MeterSeries;
 use sheaf_savings::model::fit;
 use sheaf_savings::search::{Candidate, CandidateStatus, candidates};
 use sheaf_savings::settings::{FitSettings, Interval, Mode};
+use sheaf_savings::testing::{House, Random, day, weather};
 
 use super::reference::at;
-use super::simulate::{House, Random, day, weather};
 
 /// Coefficients and R² of y by the columns, weighted; the first column is the intercept's.
 fn householder(columns: &[Vec<f64>], y: &[f64], weights: &[f64]) -> (Vec<f64>, f64) {

@@ -1,10 +1,15 @@
 //! Means, weights, uncertainty of savings, groups: what goes beyond the contract, with numbers to check by hand.
 
+use sheaf_savings::derivative::DerivativeInterpretation;
+use sheaf_savings::interpretation::{EnergyUnit, Interpretation};
 use sheaf_savings::portfolio::{
     AggregationInput, DerivativePair, Direction, Estimate, Figure, PairProblem, PairStatus, Portfolio, Side,
     SideStatus, aggregate, aggregate_by,
 };
+use sheaf_savings::run::{RunInput, RunResult, RunSettings, run};
+use sheaf_savings::settings::Mode;
 
+use super::super::reference::{baseline_end, readings, reporting_start, weather};
 use super::{estimate, pair, request, side};
 
 fn weighted(pair: DerivativePair, weight: f64) -> DerivativePair {
@@ -154,4 +159,63 @@ fn requests_and_results_are_stored_and_read_again() {
     let newer = text.replacen(r#""version":1"#, r#""version":2"#, 1);
     let error = serde_json::from_str::<Portfolio>(&newer).unwrap_err();
     assert!(error.to_string().starts_with("format version 2 can't be read"));
+}
+
+/// Bounds of 3 and 4 are 5 together, biases of 1 and 2 are 3: the portfolio's savings are known to 8.
+#[test]
+fn a_bias_adds_up_while_bounds_average_out() {
+    let biased = |label: &str, bound: f64, bias: f64| DerivativePair {
+        savings_bias: Some(bias),
+        ..pair(label, side(10.0, bound, 5.0), side(8.0, 0.0, 5.0))
+    };
+    let sum = figure("SUM", vec![biased("1", 3.0, 1.0), biased("2", 4.0, 2.0), biased("3", 0.0, f64::NAN)]);
+    assert_eq!((sum.savings_half_width, sum.savings_bias, sum.savings_bound()), (5.0, 3.0, 8.0));
+    let mean = figure("MEAN", vec![biased("1", 3.0, 1.0), biased("2", 4.0, -2.0)]);
+    assert_eq!((mean.savings_bias, mean.savings_bound()), (-0.5, 3.0));
+}
+
+/// From traces to one figure.
+#[test]
+fn runs_become_members() {
+    let meters = ["il-electricity-cdd-hdd-daily", "il-electricity-cdd-only-daily"];
+    let readings = meters.map(readings);
+    let results = readings.each_ref().map(|readings| {
+        run(RunInput {
+            readings,
+            interpretation: Interpretation::ElectricityConsumptionSupplied,
+            unit: EnergyUnit::Kwh,
+            weather: weather(),
+            normal_year: None,
+            baseline_end: baseline_end(),
+            reporting_start: reporting_start(),
+            settings: RunSettings::new(Mode::Strict),
+        })
+        .result
+    });
+    let name = DerivativeInterpretation::MeteredSavings;
+    let member = |(meter, result): (&str, &RunResult)| {
+        let derivative =
+            result.derivatives.iter().find(|pair| pair.derivative_interpretation == name).unwrap();
+        DerivativePair::of_run(meter.to_owned(), derivative)
+    };
+    let input = AggregationInput {
+        aggregation_interpretation: "SUM".into(),
+        trace_interpretation: "ELECTRICITY_CONSUMPTION_SUPPLIED".into(),
+        derivative_interpretation: "metered_savings".into(),
+        baseline_default: None,
+        reporting_default: None,
+        pairs: meters.into_iter().zip(&results).map(member).collect(),
+    };
+    let portfolio = aggregate(&input).unwrap();
+    let figure = portfolio.figure.unwrap();
+    assert_eq!(portfolio.unit.as_deref(), Some("KWH"));
+    let savings = results.map(|result| result.metered_savings.unwrap());
+    let sum: f64 = savings.iter().map(|savings| savings.metered_savings).sum();
+    let bias: f64 = savings.iter().map(|savings| savings.bias.unwrap()).sum();
+    let half_width = savings[0].bound.unwrap().hypot(savings[1].bound.unwrap());
+    let found = figure.savings(Direction::BaselineMinusReporting);
+    for (found, expected) in [(found.value, sum), (found.lower, half_width), (figure.savings_bias, bias)] {
+        assert!((found - expected).abs() <= 1e-9 * sum.abs(), "{found} instead of {expected}");
+    }
+    assert!((figure.savings_bound() - half_width - bias.abs()).abs() <= 1e-9 * half_width);
 }

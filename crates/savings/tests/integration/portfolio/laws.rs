@@ -22,15 +22,26 @@ fn members() -> impl Strategy<Value = Vec<(Estimate, Estimate, f64)>> {
 fn state(members: &[(Estimate, Estimate, f64)]) -> PortfolioState {
     let mut state = PortfolioState::new();
     for &(baseline, reporting, weight) in members {
-        state.push(baseline, reporting, weight);
+        state.push(baseline, reporting, weight, 0.01 * baseline.value);
     }
     state
 }
 
 /// All numbers of a figure.
-fn numbers(figure: Figure) -> [f64; 9] {
+fn numbers(figure: Figure) -> [f64; 10] {
     let (b, r) = (figure.baseline, figure.reporting);
-    [b.value, b.lower, b.upper, b.n, r.value, r.lower, r.upper, r.n, figure.savings_half_width]
+    [
+        b.value,
+        b.lower,
+        b.upper,
+        b.n,
+        r.value,
+        r.lower,
+        r.upper,
+        r.n,
+        figure.savings_half_width,
+        figure.savings_bias,
+    ]
 }
 
 proptest! {
