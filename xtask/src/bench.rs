@@ -11,10 +11,12 @@ use crate::run::{Workspace, output, run, succeeds};
 mod engine;
 mod kernels;
 mod lines;
+mod savings;
 mod store;
 
 pub(crate) use engine::{CASES as ENGINE_CASES, engine};
 pub(crate) use kernels::kernels;
+pub(crate) use savings::{CASES as SAVINGS_CASES, savings};
 pub(crate) use store::{CASES as STORE_CASES, store};
 
 /// Where a benchmark runs, and what it needs.
@@ -27,11 +29,17 @@ struct Setup {
 }
 
 impl Setup {
+    /// With the peers that most benchmarks have in common.
     fn new() -> Result<Setup, String> {
+        Setup::with("bench-venv", "requirements.txt")
+    }
+
+    /// With the peers of other requirements, in an environment of another name.
+    fn with(venv: &str, requirements: &str) -> Result<Setup, String> {
         let workspace = Workspace::find()?;
         let folder = workspace.target.join("bench-data");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let python = python(&workspace)?;
+        let python = python(&workspace, venv, requirements)?;
         Ok(Setup { workspace, folder, python })
     }
 
@@ -48,10 +56,10 @@ impl Setup {
 }
 
 /// A Python with the peers' requirements, in a virtual environment of its own; made anew when they change.
-fn python(workspace: &Workspace) -> Result<PathBuf, String> {
-    let venv = workspace.target.join("bench-venv");
+fn python(workspace: &Workspace, venv: &str, requirements: &str) -> Result<PathBuf, String> {
+    let venv = workspace.target.join(venv);
     let python = venv.join("bin").join("python");
-    let requirements = workspace.root.join("bench/peers/requirements.txt");
+    let requirements = workspace.root.join("bench/peers").join(requirements);
     let wanted =
         fs::read_to_string(&requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
     let stamp = venv.join("installed-requirements.txt");

@@ -44,6 +44,8 @@ Names:
   engine    Reading at another period and writing tables, against DuckDB, Polars and NumPy. Needs python3, about 8 GB
             of memory and 20 GB of disk. Its cases: cold, kinds, i16, channels, hourly, warm, ingest; and curve, which
             runs only where it is named: up to a billion samples
+  savings   Models of meters and portfolios, against eemeter and opendsm. Needs python3, about 1 GB of memory and 2 GB
+            of disk. Its cases: fit, portfolio, sum
 
 Examples: cargo xtask bench
           cargo xtask bench store year commits
@@ -58,11 +60,15 @@ fn main() -> ExitCode {
         ["test", "-h" | "--help"] => help(TEST_HELP),
         ["bench", "-h" | "--help"] => help(BENCH_HELP),
         ["test"] => test::run_all(),
-        ["bench"] => bench::kernels().and_then(|()| bench::store(&[])).and_then(|()| bench::engine(&[])),
+        ["bench"] => bench::kernels()
+            .and_then(|()| bench::store(&[]))
+            .and_then(|()| bench::engine(&[]))
+            .and_then(|()| bench::savings(&[])),
         ["bench", "kernels"] => bench::kernels(),
-        ["bench", name @ ("store" | "engine"), ref cases @ ..] => {
+        ["bench", name @ ("store" | "engine" | "savings"), ref cases @ ..] => {
             let (known, run): (&[&str], fn(&[&str]) -> _) = match name {
                 "store" => (&bench::STORE_CASES, bench::store),
+                "savings" => (&bench::SAVINGS_CASES, bench::savings),
                 _ => (&bench::ENGINE_CASES, bench::engine),
             };
             match cases.iter().find(|case| !known.contains(case)) {
@@ -74,7 +80,9 @@ fn main() -> ExitCode {
             }
         }
         ["bench", name] => {
-            return usage(&format!("no benchmark is called {name:?}; there are: kernels, store, engine"));
+            return usage(&format!(
+                "no benchmark is called {name:?}; there are: kernels, store, engine, savings"
+            ));
         }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
         [command, ..] => {
