@@ -313,9 +313,12 @@ impl Reading {
         (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
-    /// The next values, and an error but once. Of short series, each behind the one before, the samples are read into
-    /// `buffer`.
-    pub(crate) fn next_in(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+    /// The next values, and an error but once: on this thread alone, with samples read into `buffer`, if there is one. That
+    /// is for those who read many series, each behind the one before.
+    pub(crate) fn next_in(
+        &mut self,
+        buffer: Option<&mut SampleBuffer>,
+    ) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
         let end = self.query.range.end().ticks();
         if self.next >= end {
             return None;
@@ -327,7 +330,7 @@ impl Reading {
         Some(block)
     }
 
-    fn block(&mut self, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
+    fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
         if let Some(columns) = self.kept_buckets()? {
             return Ok(columns);
         }
@@ -348,9 +351,12 @@ impl Reading {
                 let most = most.min(rayon::current_num_threads() * per_thread);
                 let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
                 self.cover(&jobs);
-                let parts: Vec<(Vec<Vec<f64>>, Done)> = match jobs[..] {
-                    [job] => vec![self.small_buckets(job, buffer)?],
-                    _ => jobs
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = match buffer {
+                    Some(buffer) => jobs
+                        .into_iter()
+                        .map(|job| self.small_buckets(job, buffer))
+                        .collect::<Result<_, _>>()?,
+                    None => jobs
                         .into_par_iter()
                         .with_min_len(JOBS_IN_A_ROW / 2)
                         .with_max_len(JOBS_IN_A_ROW)
@@ -360,7 +366,9 @@ impl Reading {
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
-                    columns.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
+                    for (column, part) in columns.iter_mut().zip(part) {
+                        if column.is_empty() { *column = part } else { column.extend(part) }
+                    }
                 }
                 Ok(columns)
             }
@@ -718,7 +726,7 @@ impl Iterator for Reading {
     type Item = Result<Vec<Vec<f64>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_in(&mut SampleBuffer::default())
+        self.next_in(None)
     }
 }
 

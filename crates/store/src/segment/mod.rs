@@ -36,6 +36,8 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 use sheaf_model::DataType;
 
+#[cfg(any(test, feature = "testing"))]
+pub use alp::decode_alp;
 pub use encoding::Codec;
 pub(crate) use pages::PageBuffer;
 pub(crate) use reader::{SegmentReader, StartsOf};
