@@ -17,7 +17,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use sheaf_kernels::{Error as KernelError, Family, Grid, StateVec};
+use rayon::prelude::*;
+use sheaf_kernels::{Error as KernelError, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::{DataType, TimeRange};
 use sheaf_store::Rollups;
 
@@ -34,6 +35,9 @@ fn states_per_chunk(family: Family) -> usize {
 
 /// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
 const WINDOW_CHUNKS: i64 = 32;
+
+/// Chunks that a thread takes at a time.
+const PART_CHUNKS: usize = 4;
 
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.
@@ -210,12 +214,21 @@ impl Kept {
         let from_chunk = self.first_chunk + self.chunks.len() as i64;
         let mut found: Vec<Option<Found>> = Vec::new();
         found.resize_with((until_chunk - from_chunk).max(0) as usize, || None);
-        let keys = (from_chunk..until_chunk).map(|chunk| self.key.of_chunk(chunk));
-        self.rollups.visit(keys, |index, value| {
-            if let Some(slot) = found.get_mut(index) {
-                *slot = read_chunk(self.key.family, per_chunk, value);
-            }
-        });
+        let load_part = |(part, found): (usize, &mut [Option<Found>])| {
+            let first = from_chunk + (part * PART_CHUNKS) as i64;
+            let keys = (first..).take(found.len()).map(|chunk| self.key.of_chunk(chunk));
+            self.rollups.visit(keys, |index, value| {
+                if let Some(slot) = found.get_mut(index) {
+                    *slot = read_chunk(self.key.family, per_chunk, value);
+                }
+            });
+        };
+        if found.len() > PART_CHUNKS {
+            found.par_chunks_mut(PART_CHUNKS).enumerate().for_each(load_part);
+        } else {
+            load_part((0, &mut found));
+        }
+        self.states.reserve(found.len() * per_chunk);
         for found in found {
             let chunk = Chunk { stamp: None, is_judged: true, is_apart: false, has_changed: false };
             // A chunk that does not fit the family is none; there are no such chunks.
@@ -286,6 +299,16 @@ impl Kept {
     /// These states, merged. They are covered and known.
     pub(crate) fn merged(&self, states: Range<i64>, grid: Grid) -> StateVec {
         self.states.coarsen_range(self.at(states.start)..self.at(states.end), grid)
+    }
+
+    /// The values of these states. They are covered and known.
+    pub(crate) fn finish(
+        &self,
+        states: Range<i64>,
+        statistic: Statistic,
+        gate: Gate,
+    ) -> Result<Vec<f64>, KernelError> {
+        self.states.finish_range(self.at(states.start)..self.at(states.end), statistic, gate)
     }
 
     /// These states, known or not. They are covered.

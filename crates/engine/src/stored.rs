@@ -38,6 +38,9 @@ const JOBS_IN_A_ROW: usize = 4;
 /// core, beside the bytes they come from.
 const PART_SLOTS: u64 = 1 << 14;
 
+/// States of buckets that a thread makes values of at a time.
+const PART_STATES: i64 = 4096;
+
 /// What is asked of a series: kinds at one period, over a range.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -391,9 +394,7 @@ impl Reading {
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
-                    for (column, part) in columns.iter_mut().zip(part) {
-                        if column.is_empty() { *column = part } else { column.extend(part) }
-                    }
+                    append_columns(&mut columns, part);
                 }
                 Ok(columns)
             }
@@ -405,42 +406,78 @@ impl Reading {
         if !self.is_kept_alone() {
             return Ok(None);
         }
-        let Ladder { folds_per_step, steps, .. } = self.ladder;
         let (from, end) = (self.fold_at(self.next), self.fold_at(self.query.range.end().ticks()));
+        let (steps, folds) = (self.ladder.steps as i64, self.ladder.folds() as i64);
+        let per_step = self.ladder.folds_per_step as i64;
+        let (step, last_step) = (from / per_step, end / per_step);
         let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
-        let per_step = folds_per_step as i64;
-        let first_step = from / per_step;
-        let of_steps = known(&mut self.kept_steps, first_step, end / per_step);
-        let mut buckets = (of_steps / steps as i64).min(most_values);
-        let mut states: BTreeMap<Family, StateVec> = BTreeMap::new();
-        if buckets > 0 {
-            let range = first_step..first_step + buckets * steps as i64;
-            states.extend(self.kept_steps.iter().map(|(&family, kept)| (family, kept.states(range.clone()))));
+        let buckets = (known(&mut self.kept_steps, step, last_step) / steps).min(most_values);
+        let (of_steps, buckets) = if buckets > 0 {
+            (true, buckets)
         } else {
-            buckets = (known(&mut self.kept, from, end) / self.ladder.folds() as i64).min(most_values);
-            if buckets == 0 {
-                return Ok(None);
-            }
-            let range = from..from + buckets * self.ladder.folds() as i64;
-            let grid = Grid::new(folds_per_step as usize, 0)?;
-            let merged = |(&family, kept): (&Family, &Kept)| (family, kept.merged(range.clone(), grid));
-            states.extend(self.kept.iter().map(merged));
-            self.keep_steps(first_step, &states)?;
-        }
-        let folds = buckets * self.ladder.folds() as i64;
-        self.next += buckets * self.query.period.ticks();
-        self.usage.kept_buckets += folds.unsigned_abs();
-        let merged = states.into_iter().map(|(family, states)| Ok((family, self.of_steps(states)?)));
-        let merged = merged.collect::<Result<BTreeMap<_, _>, ReadError>>()?;
-        let column = |wanted: &Option<(Statistic, Family)>| match wanted {
-            Some((statistic, family)) => self.finish(&merged[family], *statistic),
-            None => Ok(Vec::new()),
+            (false, (known(&mut self.kept, from, end) / folds).min(most_values))
         };
-        Ok(Some(self.statistics.iter().map(column).collect::<Result<_, _>>()?))
+        if buckets == 0 {
+            return Ok(None);
+        }
+        let (first, per_bucket) = if of_steps { (step, steps) } else { (from, folds) };
+        let states = first..first + buckets * per_bucket;
+        let per_part = (PART_STATES / per_bucket).max(1) * per_bucket;
+        let part = |begin: i64| self.kept_part(begin..states.end.min(begin + per_part), of_steps);
+        let begins: Vec<i64> = states.clone().step_by(per_part as usize).collect();
+        let parts: Vec<(Vec<Vec<f64>>, BTreeMap<Family, StateVec>)> = match begins[..] {
+            [begin] => vec![part(begin)?],
+            _ => begins.into_par_iter().map(part).collect::<Result<_, ReadError>>()?,
+        };
+        self.next += buckets * self.query.period.ticks();
+        self.usage.kept_buckets += (buckets * folds).unsigned_abs();
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
+        let mut step = step;
+        for (part, merged) in parts {
+            append_columns(&mut columns, part);
+            let steps = merged.values().next().map_or(0, StateVec::len);
+            self.keep_steps(step, merged)?;
+            step += steps as i64;
+        }
+        Ok(Some(columns))
+    }
+
+    /// The values of whole buckets whose states are kept, of steps or at the fold period; and those of steps, where they were
+    /// not and shall be.
+    fn kept_part(
+        &self,
+        states: Range<i64>,
+        of_steps: bool,
+    ) -> Result<(Vec<Vec<f64>>, BTreeMap<Family, StateVec>), ReadError> {
+        let kept = if of_steps { &self.kept_steps } else { &self.kept };
+        let merges_folds = !of_steps && self.ladder.has_steps();
+        if !merges_folds && self.ladder.steps == 1 {
+            // They are what is wanted.
+            let column = |&(statistic, family): &(Statistic, Family)| match (kept.get(&family), self.gate) {
+                (Some(kept), Some(gate)) => Ok(kept.finish(states.clone(), statistic, gate)?),
+                _ => Ok(Vec::new()),
+            };
+            let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
+            return Ok((columns, BTreeMap::new()));
+        }
+        let grid = Grid::new(self.ladder.folds_per_step as usize, 0)?;
+        let steps = |kept: &Kept| {
+            if merges_folds { kept.merged(states.clone(), grid) } else { kept.states(states.clone()) }
+        };
+        let steps: BTreeMap<Family, StateVec> =
+            kept.iter().map(|(&family, kept)| (family, steps(kept))).collect();
+        let merged: BTreeMap<Family, StateVec> = steps
+            .iter()
+            .map(|(&family, steps)| Ok((family, self.of_steps(steps)?)))
+            .collect::<Result<_, ReadError>>()?;
+        let column =
+            |&(statistic, family): &(Statistic, Family)| self.finish(&merged[&family], statistic);
+        let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
+        Ok((columns, if merges_folds { steps } else { BTreeMap::new() }))
     }
 
     /// The states of wanted buckets, from those of all steps in them.
-    fn of_steps(&self, states: StateVec) -> Result<StateVec, ReadError> {
+    fn of_steps(&self, states: &StateVec) -> Result<StateVec, ReadError> {
         let steps = Grid::new(self.ladder.steps as usize, 0)?;
         if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
             return Ok(states.coarsen(steps));
@@ -457,11 +494,11 @@ impl Reading {
     }
 
     /// Keeps states of steps, where there are any.
-    fn keep_steps(&mut self, first: i64, steps: &BTreeMap<Family, StateVec>) -> Result<(), ReadError> {
-        for (family, kept) in &mut self.kept_steps {
-            if let Some(steps) = steps.get(family) {
+    fn keep_steps(&mut self, first: i64, steps: BTreeMap<Family, StateVec>) -> Result<(), ReadError> {
+        for (family, steps) in steps {
+            if let Some(kept) = self.kept_steps.get_mut(&family) {
                 kept.cover(first, first + steps.len() as i64);
-                kept.add(first, steps.clone())?;
+                kept.add(first, steps)?;
             }
         }
         Ok(())
@@ -737,8 +774,8 @@ impl Reading {
     /// Keeps the states that a job has folded, and counts.
     fn keep(&mut self, done: Done) -> Result<(), ReadError> {
         self.usage = self.usage.plus(done.usage);
-        if let Some((first, steps)) = &done.steps {
-            self.keep_steps(*first, steps)?;
+        if let Some((first, steps)) = done.steps {
+            self.keep_steps(first, steps)?;
         }
         for (first, states) in done.new {
             for (family, states) in states {
@@ -789,6 +826,13 @@ fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Ve
         .collect::<Result<_, _>>()?;
     *next = jobs.last().map_or(end, |job| job.end().ticks());
     Ok(jobs)
+}
+
+/// Puts these values behind those that are there, column by column.
+fn append_columns(columns: &mut [Vec<f64>], part: Vec<Vec<f64>>) {
+    for (column, part) in columns.iter_mut().zip(part) {
+        if column.is_empty() { *column = part } else { column.extend(part) }
+    }
 }
 
 /// How many states from number `from` on are known of all families, as far as they are loaded.

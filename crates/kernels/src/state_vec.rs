@@ -136,6 +136,10 @@ impl StateVec {
         self.len() == 0
     }
 
+    fn capacity(&self) -> usize {
+        with_states!(self, states => states.capacity())
+    }
+
     /// Merges later states in, bucket by bucket.
     ///
     /// # Errors
@@ -186,6 +190,27 @@ impl StateVec {
         }
     }
 
+    /// As [`finish()`], of the states in `range` alone.
+    ///
+    /// # Errors
+    /// The family does not hold what the statistic needs.
+    ///
+    /// # Panics
+    /// Where the range is not within the states, like a slice.
+    pub fn finish_range(
+        &self,
+        range: Range<usize>,
+        statistic: Statistic,
+        gate: Gate,
+    ) -> Result<Vec<f64>, Error> {
+        with_states!(self, states => finish(&states[range], statistic, gate))
+    }
+
+    /// Makes room for so many states more.
+    pub fn reserve(&mut self, states: usize) {
+        with_states!(self, all => all.reserve(states));
+    }
+
     /// Whether a state holds any valid sample.
     ///
     /// # Panics
@@ -219,7 +244,7 @@ impl StateVec {
     pub fn append(&mut self, later: StateVec) -> Result<(), Error> {
         match (self, later) {
             // What comes first comes as it is.
-            (states, later) if states.is_empty() && states.family() == later.family() => *states = later,
+            (states, later) if states.capacity() == 0 && states.family() == later.family() => *states = later,
             (StateVec::Sums(states), StateVec::Sums(later)) => states.extend(later),
             (StateVec::Moments(states), StateVec::Moments(later)) => states.extend(later),
             (StateVec::Polar(states), StateVec::Polar(later)) => states.extend(later),
