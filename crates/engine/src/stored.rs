@@ -93,8 +93,9 @@ pub struct Reading {
     ladder: Ladder,
     /// The statistic of each kind, and the family of states that it is made of.
     statistics: Vec<Option<(Statistic, Family)>>,
-    /// Those of the families whose states are kept.
+    /// Those of the families whose states are kept, at the fold period and of steps.
     kept: BTreeMap<Family, Kept>,
+    kept_steps: BTreeMap<Family, Kept>,
     gate: Option<Gate>,
     /// Begin of the first value that has not been read.
     next: i64,
@@ -139,7 +140,9 @@ pub async fn read_many_stored(
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
     let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted)).collect::<Result<_, _>>()?;
-    let mut readings = open_kept(snapshot, &series, readings).await?;
+    // States at the fold period are looked for where steps are not enough.
+    let readings = open_kept(snapshot, &series, readings, |reading| &mut reading.kept_steps).await?;
+    let mut readings = open_kept(snapshot, &series, readings, |reading| &mut reading.kept).await?;
     let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
     for (reading, &series) in readings.iter_mut().zip(&series) {
         if !reading.is_answered() {
@@ -168,27 +171,42 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         .iter()
         .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
         .collect();
-    let mut kept = BTreeMap::new();
-    for &(_, family) in statistics.iter().flatten() {
-        if let Some(rollups) = rollups.filter(|_| is_kept(family)) {
-            kept.entry(family).or_insert_with(|| {
-                let key = RollupKey {
-                    store: snapshot.store_id(),
-                    series,
-                    base,
-                    source_revision: 0,
-                    family,
-                    fold_period_ticks: ladder.per_fold as i64 * base.ticks(),
-                };
-                let (stamp, range) = ((snapshot.commit(), snapshot.nonce()), query.range);
-                Kept::new(Place { rollups: rollups.clone(), key, stamp, range, data_type: spec.data_type })
-            });
-        }
-    }
+    let kept_at = |samples: u64| -> BTreeMap<Family, Kept> {
+        let families =
+            statistics.iter().flatten().map(|&(_, family)| family).filter(|&family| is_kept(family));
+        let kept = |family| {
+            let rollups = rollups?.clone();
+            let key = RollupKey {
+                store: snapshot.store_id(),
+                series,
+                base,
+                source_revision: 0,
+                family,
+                fold_period_ticks: samples as i64 * base.ticks(),
+            };
+            let (stamp, range) = ((snapshot.commit(), snapshot.nonce()), query.range);
+            Some((family, Kept::new(Place { rollups, key, stamp, range, data_type: spec.data_type })))
+        };
+        families.filter_map(kept).collect()
+    };
+    let kept = kept_at(ladder.per_fold);
+    let kept_steps = if ladder.has_steps() { kept_at(ladder.per_step()) } else { BTreeMap::new() };
     let next = query.range.begin().ticks();
     let usage = Usage::default();
     let most_values = u64::MAX;
-    Ok(Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values })
+    Ok(Reading {
+        origin: None,
+        base,
+        query,
+        ladder,
+        statistics,
+        kept,
+        kept_steps,
+        gate,
+        next,
+        usage,
+        most_values,
+    })
 }
 
 /// Begins to read a series of a source, without rollups.
@@ -210,6 +228,7 @@ pub fn read_in_place(
         query,
         ladder,
         kept: BTreeMap::new(),
+        kept_steps: BTreeMap::new(),
         gate,
         next,
         usage: Usage::default(),
@@ -239,17 +258,21 @@ fn checked(
     Ok((ladder, gate))
 }
 
-/// Opens what is kept, and validates it against the snapshot.
+/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need.
 async fn open_kept(
     snapshot: &Snapshot,
     series: &[SeriesId],
     mut readings: Vec<Reading>,
+    kept: fn(&mut Reading) -> &mut BTreeMap<Family, Kept>,
 ) -> Result<Vec<Reading>, ReadError> {
-    if readings.iter().all(|reading| reading.kept.is_empty()) {
+    if readings.iter_mut().all(|reading| reading.is_answered() || kept(reading).is_empty()) {
         return Ok(readings);
     }
     let opened = tokio::task::spawn_blocking(move || {
-        let open = |reading: &mut Reading| reading.kept.values_mut().flat_map(Kept::open).collect();
+        let open = |reading: &mut Reading| match reading.is_answered() {
+            true => HashSet::new(),
+            false => kept(reading).values_mut().flat_map(Kept::open).collect(),
+        };
         let stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
         (readings, stamps)
     });
@@ -268,7 +291,7 @@ async fn open_kept(
             };
             verdicts.insert(stamp, verdict);
         }
-        reading.kept.values_mut().for_each(|kept| kept.judge(&verdicts));
+        kept(reading).values_mut().for_each(|kept| kept.judge(&verdicts));
     }
     Ok(readings)
 }
@@ -279,6 +302,8 @@ struct Done {
     merged: BTreeMap<Family, StateVec>,
     /// States at the fold period that were not kept, from which bucket on.
     new: Vec<(i64, BTreeMap<Family, StateVec>)>,
+    /// States of all steps, where there are any and they are to be kept.
+    steps: Option<(i64, BTreeMap<Family, StateVec>)>,
     /// The samples of the range, where they are needed beside the states.
     samples: Option<Samples>,
     usage: Usage,
@@ -313,9 +338,12 @@ impl Reading {
         (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
-    /// The next values, and an error but once. Of short series, each behind the one before, the samples are read into
-    /// `buffer`.
-    pub(crate) fn next_in(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+    /// The next values, and an error but once: on this thread alone, with samples read into `buffer`, if there is one. That
+    /// is for those who read many series, each behind the one before.
+    pub(crate) fn next_in(
+        &mut self,
+        buffer: Option<&mut SampleBuffer>,
+    ) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
         let end = self.query.range.end().ticks();
         if self.next >= end {
             return None;
@@ -327,7 +355,7 @@ impl Reading {
         Some(block)
     }
 
-    fn block(&mut self, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
+    fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
         if let Some(columns) = self.kept_buckets()? {
             return Ok(columns);
         }
@@ -348,9 +376,12 @@ impl Reading {
                 let most = most.min(rayon::current_num_threads() * per_thread);
                 let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
                 self.cover(&jobs);
-                let parts: Vec<(Vec<Vec<f64>>, Done)> = match jobs[..] {
-                    [job] => vec![self.small_buckets(job, buffer)?],
-                    _ => jobs
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = match buffer {
+                    Some(buffer) => jobs
+                        .into_iter()
+                        .map(|job| self.small_buckets(job, buffer))
+                        .collect::<Result<_, _>>()?,
+                    None => jobs
                         .into_par_iter()
                         .with_min_len(JOBS_IN_A_ROW / 2)
                         .with_max_len(JOBS_IN_A_ROW)
@@ -360,50 +391,80 @@ impl Reading {
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
-                    columns.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
+                    for (column, part) in columns.iter_mut().zip(part) {
+                        if column.is_empty() { *column = part } else { column.extend(part) }
+                    }
                 }
                 Ok(columns)
             }
         }
     }
 
-    /// The next values for which all states are kept, as far as these are loaded.
+    /// The next values for which all states are kept, of steps or at the fold period, as far as these are loaded.
     fn kept_buckets(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
         if !self.is_kept_alone() {
             return Ok(None);
         }
+        let Ladder { folds_per_step, steps, .. } = self.ladder;
         let (from, end) = (self.fold_at(self.next), self.fold_at(self.query.range.end().ticks()));
-        self.kept.values_mut().for_each(|kept| kept.cover(from, from + 1));
-        let known = self.kept.values().map(|kept| kept.known_until(from, end)).min().unwrap_or(from);
-        let folds = self.ladder.folds as i64;
         let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
-        let buckets = ((known - from) / folds).min(most_values);
-        if buckets == 0 {
-            return Ok(None);
+        let per_step = folds_per_step as i64;
+        let first_step = from / per_step;
+        let of_steps = known(&mut self.kept_steps, first_step, end / per_step);
+        let mut buckets = (of_steps / steps as i64).min(most_values);
+        let mut states: BTreeMap<Family, StateVec> = BTreeMap::new();
+        if buckets > 0 {
+            let range = first_step..first_step + buckets * steps as i64;
+            states.extend(self.kept_steps.iter().map(|(&family, kept)| (family, kept.states(range.clone()))));
+        } else {
+            buckets = (known(&mut self.kept, from, end) / self.ladder.folds() as i64).min(most_values);
+            if buckets == 0 {
+                return Ok(None);
+            }
+            let range = from..from + buckets * self.ladder.folds() as i64;
+            let grid = Grid::new(folds_per_step as usize, 0)?;
+            let merged = |(&family, kept): (&Family, &Kept)| (family, kept.merged(range.clone(), grid));
+            states.extend(self.kept.iter().map(merged));
+            self.keep_steps(first_step, &states)?;
         }
-        let mut merged = BTreeMap::new();
-        for (&family, kept) in &self.kept {
-            let states = if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
-                kept.merged(from..from + buckets * folds, Grid::new(folds as usize, 0)?)
-            } else {
-                // In parts, as when they are folded.
-                let per_part = Grid::new((self.ladder.per_part() / self.ladder.per_fold) as usize, 0)?;
-                let mut all = StateVec::empty(family, 0);
-                for bucket in (0..buckets).map(|bucket| from + bucket * folds) {
-                    let parts = kept.merged(bucket..bucket + folds, per_part);
-                    all.append(parts.coarsen(Grid::new(parts.len(), 0)?))?;
-                }
-                all
-            };
-            merged.insert(family, states);
-        }
+        let folds = buckets * self.ladder.folds() as i64;
         self.next += buckets * self.query.period.ticks();
-        self.usage.kept_buckets += (buckets * folds).unsigned_abs();
+        self.usage.kept_buckets += folds.unsigned_abs();
+        let merged = states.into_iter().map(|(family, states)| Ok((family, self.of_steps(states)?)));
+        let merged = merged.collect::<Result<BTreeMap<_, _>, ReadError>>()?;
         let column = |wanted: &Option<(Statistic, Family)>| match wanted {
             Some((statistic, family)) => self.finish(&merged[family], *statistic),
             None => Ok(Vec::new()),
         };
         Ok(Some(self.statistics.iter().map(column).collect::<Result<_, _>>()?))
+    }
+
+    /// The states of wanted buckets, from those of all steps in them.
+    fn of_steps(&self, states: StateVec) -> Result<StateVec, ReadError> {
+        let steps = Grid::new(self.ladder.steps as usize, 0)?;
+        if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
+            return Ok(states.coarsen(steps));
+        }
+        // In parts, as when they are folded.
+        let per_part = Grid::new((self.ladder.per_part() / self.ladder.per_step()) as usize, 0)?;
+        let steps = self.ladder.steps as usize;
+        let mut all = StateVec::empty(states.family(), 0);
+        for first in (0..states.len()).step_by(steps) {
+            let parts = states.coarsen_range(first..first + steps, per_part);
+            all.append(parts.coarsen(Grid::new(parts.len(), 0)?))?;
+        }
+        Ok(all)
+    }
+
+    /// Keeps states of steps, where there are any.
+    fn keep_steps(&mut self, first: i64, steps: &BTreeMap<Family, StateVec>) -> Result<(), ReadError> {
+        for (family, kept) in &mut self.kept_steps {
+            if let Some(steps) = steps.get(family) {
+                kept.cover(first, first + steps.len() as i64);
+                kept.add(first, steps.clone())?;
+            }
+        }
+        Ok(())
     }
 
     /// The values of a job, which consists of whole buckets.
@@ -412,7 +473,7 @@ impl Reading {
         job: TimeRange,
         buffer: &mut SampleBuffer,
     ) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
-        let done = self.done(job, self.ladder.folds as usize, buffer)?;
+        let done = self.done(job, self.ladder.steps as usize, buffer)?;
         let column = |wanted: &Option<(Statistic, Family)>| match (wanted, &done.samples) {
             (Some((statistic, family)), _) => self.finish(&done.merged[family], *statistic),
             (None, Some(samples)) => {
@@ -458,6 +519,7 @@ impl Reading {
             self.keep(Done {
                 new: vec![(fold, merged.clone())],
                 merged: BTreeMap::new(),
+                steps: None,
                 samples: None,
                 usage: Usage { folded_buckets: 1, ..Usage::default() },
             })?;
@@ -476,17 +538,23 @@ impl Reading {
         self.statistics.iter().map(column).collect()
     }
 
-    /// The states of a job, `folds_merged` of them merged at a time: those that are kept, and for the others samples are
-    /// read.
+    /// The states of a job, which consists of whole steps, `steps_merged` of these merged at a time: those that are kept,
+    /// and for the others samples are read.
     fn done(
         &self,
         job: TimeRange,
-        folds_merged: usize,
+        steps_merged: usize,
         buffer: &mut SampleBuffer,
     ) -> Result<Done, ReadError> {
-        let grid = Grid::new(folds_merged, 0)?;
-        let mut done =
-            Done { merged: BTreeMap::new(), new: Vec::new(), samples: None, usage: Usage::default() };
+        let grid = Grid::new(steps_merged, 0)?;
+        let step = Grid::new(self.ladder.folds_per_step as usize, 0)?;
+        let mut done = Done {
+            merged: BTreeMap::new(),
+            new: Vec::new(),
+            steps: None,
+            samples: None,
+            usage: Usage::default(),
+        };
         let folds = self.fold_at(job.begin().ticks())..self.fold_at(job.end().ticks());
         let buckets = (folds.end - folds.start).unsigned_abs();
         // Part of a bucket that is larger than a job.
@@ -510,11 +578,12 @@ impl Reading {
             if !is_piece && !states.is_empty() {
                 done.usage.folded_buckets = buckets;
             }
-            if self.kept.is_empty() && folds_merged == 1 {
+            if self.kept.is_empty() && steps_merged == 1 && !self.ladder.has_steps() {
                 done.merged = states;
                 return Ok(done);
             }
-            done.merged = states.iter().map(|(&family, states)| (family, states.coarsen(grid))).collect();
+            let steps = states.iter().map(|(&family, states)| (family, states.coarsen(step))).collect();
+            self.merge_steps(&mut done, folds.start, steps, grid);
             if !is_piece && !self.kept.is_empty() {
                 done.new.push((folds.start, states));
             }
@@ -535,20 +604,30 @@ impl Reading {
             done.usage.kept_buckets -= buckets;
             done.new.push((part.start, states));
         }
+        let mut steps = BTreeMap::new();
         for (&family, kept) in &self.kept {
             let merged = if done.new.is_empty() {
-                kept.merged(folds.clone(), grid)
+                kept.merged(folds.clone(), step)
             } else {
                 let mut states = kept.states(folds.clone());
                 for (first, new) in &done.new {
                     let at = (first - folds.start) as usize;
                     states.put(at.., new[&family].clone())?;
                 }
-                states.coarsen(grid)
+                states.coarsen(step)
             };
-            done.merged.insert(family, merged);
+            steps.insert(family, merged);
         }
+        self.merge_steps(&mut done, folds.start, steps, grid);
         Ok(done)
+    }
+
+    /// Merges steps that begin with this bucket at the fold period, and holds them to be kept.
+    fn merge_steps(&self, done: &mut Done, fold: i64, steps: BTreeMap<Family, StateVec>, grid: Grid) {
+        done.merged = steps.iter().map(|(&family, steps)| (family, steps.coarsen(grid))).collect();
+        if !self.kept_steps.is_empty() {
+            done.steps = Some((fold / self.ladder.folds_per_step as i64, steps));
+        }
     }
 
     /// The buckets at the fold period for which some family has no state.
@@ -633,11 +712,17 @@ impl Reading {
         !self.statistics.is_empty() && self.statistics.iter().all(is_kept)
     }
 
-    /// Whether all states are kept and loaded.
+    /// Whether all states are kept and loaded, of steps or at the fold period.
     fn is_answered(&self) -> bool {
         let range = self.query.range;
         let (from, end) = (self.fold_at(range.begin().ticks()), self.fold_at(range.end().ticks()));
-        self.is_kept_alone() && self.kept.values().all(|kept| kept.known_until(from, end) == end)
+        let are_known = |kept: &BTreeMap<Family, Kept>, from: i64, end: i64| {
+            !kept.is_empty() && kept.values().all(|kept| kept.known_until(from, end) == end)
+        };
+        let per_step = self.ladder.folds_per_step as i64;
+        self.is_kept_alone()
+            && (are_known(&self.kept_steps, from / per_step, end / per_step)
+                || are_known(&self.kept, from, end))
     }
 
     /// Loads what is kept of these ranges.
@@ -652,6 +737,9 @@ impl Reading {
     /// Keeps the states that a job has folded, and counts.
     fn keep(&mut self, done: Done) -> Result<(), ReadError> {
         self.usage = self.usage.plus(done.usage);
+        if let Some((first, steps)) = &done.steps {
+            self.keep_steps(*first, steps)?;
+        }
         for (first, states) in done.new {
             for (family, states) in states {
                 if let Some(kept) = self.kept.get_mut(&family) {
@@ -703,6 +791,15 @@ fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Ve
     Ok(jobs)
 }
 
+/// How many states from number `from` on are known of all families, as far as they are loaded.
+fn known(kept: &mut BTreeMap<Family, Kept>, from: i64, end: i64) -> i64 {
+    let until = |kept: &mut Kept| {
+        kept.cover(from, from + 1);
+        kept.known_until(from, end)
+    };
+    kept.values_mut().map(until).min().map_or(0, |until| until - from)
+}
+
 /// A range between ticks that lie in time.
 pub(crate) fn ticks(begin: i64, end: i64) -> Result<TimeRange, ReadError> {
     let tick = |ticks| Tick::new(ticks).map_err(|_| ReadError::BeyondTime);
@@ -718,7 +815,7 @@ impl Iterator for Reading {
     type Item = Result<Vec<Vec<f64>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_in(&mut SampleBuffer::default())
+        self.next_in(None)
     }
 }
 

@@ -218,6 +218,8 @@ impl StateVec {
     /// Another family; nothing is added then.
     pub fn append(&mut self, later: StateVec) -> Result<(), Error> {
         match (self, later) {
+            // What comes first comes as it is.
+            (states, later) if states.is_empty() && states.family() == later.family() => *states = later,
             (StateVec::Sums(states), StateVec::Sums(later)) => states.extend(later),
             (StateVec::Moments(states), StateVec::Moments(later)) => states.extend(later),
             (StateVec::Polar(states), StateVec::Polar(later)) => states.extend(later),

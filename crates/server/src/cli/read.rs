@@ -300,7 +300,9 @@ impl Request {
             }
             let mut all: Vec<Vec<f64>> = vec![Vec::new(); items.len()];
             self.each(columns, before, items.len(), watch, |_, block| {
-                all.iter_mut().zip(block).for_each(|(all, values)| all.extend(values));
+                for (all, values) in all.iter_mut().zip(block) {
+                    if all.is_empty() { *all = values } else { all.extend(values) }
+                }
                 Ok(())
             })?;
             for (at, values) in all.iter().enumerate() {

@@ -308,6 +308,8 @@ fn a_folder_is_read_in_place() {
     assert_eq!(both["series"][1]["values"], serde_json::json!([30.0, null]));
     let error = place.fail(1, &["ingest", &file, "--catalog", "/live/csv"]);
     assert!(error.contains("`/live/csv` is read in place"), "{error}");
+    let error = place.fail(1, &["export", "/live/csv", "-o", "out"]);
+    assert!(error.contains("`/live/csv` is read in place"), "{error}");
     place.run(&["source", "remove", "/live/csv"]);
     assert!(place.fail(1, &["read", "/live/csv/P/1_d_sum"]).contains("no catalog `/live/csv`"));
 }

@@ -79,6 +79,18 @@ pub(super) trait AlpFloat: Copy + Default {
     fn from_bytes(bytes: u64) -> Self;
 }
 
+/// The doubles of this range of a page of `len` values, for those who try what bytes it takes.
+///
+/// # Errors
+/// The bytes are no such page, or it has no such range; the text says why.
+#[cfg(any(test, feature = "testing"))]
+pub fn decode_alp(bytes: &[u8], len: usize, level: Level, range: Range<usize>) -> Result<Vec<f64>, String> {
+    let page = AlpPage::new(bytes, len).map_err(|error| error.to_string())?;
+    let mut values = vec![0.0; range.len()];
+    page.decode(level, range, &mut values).map_err(|error| error.to_string())?;
+    Ok(values)
+}
+
 /// What a vector begins with, checked.
 struct Vector<'a> {
     len: usize,

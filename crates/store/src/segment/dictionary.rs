@@ -75,8 +75,6 @@ pub(super) fn decode<T: Copy + Default>(
         }
         let (mut now, later) = left.split_at_mut(left.len().min(count.saturating_mul(GROUP)));
         let run = count.checked_mul(width).ok_or_else(cut_off)?;
-        // The last run may leave out what is behind the last value.
-        let run = if later.is_empty() { run.min((now.len() * width).div_ceil(8)) } else { run };
         let mut packed = bytes;
         bytes = bytes.get(run..).ok_or_else(cut_off)?;
         while !now.is_empty() {
