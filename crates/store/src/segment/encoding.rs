@@ -54,10 +54,8 @@ pub(super) enum Encoding {
     Alp,
     /// BYTE_STREAM_SPLIT and zstd.
     Split,
-    /// DELTA_BINARY_PACKED, as it is.
-    Delta,
     /// DELTA_BINARY_PACKED and zstd.
-    DeltaZstd,
+    Delta,
     /// RLE_DICTIONARY and zstd; PLAIN and zstd once there are too many distinct values.
     Dictionary,
     /// PLAIN and zstd, where that helps.
@@ -72,8 +70,7 @@ impl Encoding {
         let (encoding, compression) = match self {
             Encoding::Alp => (ParquetEncoding::ALP, Compression::UNCOMPRESSED),
             Encoding::Split => (ParquetEncoding::BYTE_STREAM_SPLIT, zstd),
-            Encoding::Delta => (ParquetEncoding::DELTA_BINARY_PACKED, Compression::UNCOMPRESSED),
-            Encoding::DeltaZstd => (ParquetEncoding::DELTA_BINARY_PACKED, zstd),
+            Encoding::Delta => (ParquetEncoding::DELTA_BINARY_PACKED, zstd),
             Encoding::Dictionary | Encoding::Plain => (ParquetEncoding::PLAIN, zstd),
             Encoding::Bits => (ParquetEncoding::RLE, zstd),
         };
@@ -205,7 +202,7 @@ pub(super) fn integers(
     len: usize,
     mut fill: impl FnMut(Range<usize>, &mut Vec<i64>),
 ) -> Result<Chunk, ParquetError> {
-    chunk::<Int64Type>(column, Encoding::DeltaZstd, |writer| {
+    chunk::<Int64Type>(column, Encoding::Delta, |writer| {
         let mut buffer = Vec::new();
         for page in pages(len) {
             buffer.clear();
@@ -351,8 +348,6 @@ const SHORT_SLICE: usize = 2 * 1024;
 const SHORT_SLICES: usize = 8;
 /// ALP is kept where it is so much larger than the smallest at most: it is by far the fastest to read.
 const ALP_BONUS: f64 = 1.02;
-/// The same of differences without zstd: they are read several times as fast as anything with it.
-const DELTA_BONUS: f64 = 1.05;
 /// A chunk is tried again where a runner-up promises to be so much smaller at least.
 const RETRY_GAIN: f64 = 0.97;
 
@@ -395,11 +390,7 @@ where
 
 /// Sizes as they are compared.
 fn weighted(encoding: Encoding, bytes: f64) -> f64 {
-    match encoding {
-        Encoding::Alp => bytes / ALP_BONUS,
-        Encoding::Delta => bytes / DELTA_BONUS,
-        _ => bytes,
-    }
+    if encoding == Encoding::Alp { bytes / ALP_BONUS } else { bytes }
 }
 
 /// What a chunk of `len` values would take in each encoding, judged by a sample; the smallest first.
@@ -419,7 +410,7 @@ where
     let is_float = matches!(required.physical_type(), Physical::FLOAT | Physical::DOUBLE);
     let mut candidates = vec![Encoding::Plain, Encoding::Split];
     if !is_float {
-        candidates.extend([Encoding::Delta, Encoding::DeltaZstd]);
+        candidates.push(Encoding::Delta);
     } else if codec == Codec::Alp {
         candidates.push(Encoding::Alp);
     }
