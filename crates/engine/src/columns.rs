@@ -17,6 +17,9 @@ const MOST_HELD: usize = 1 << 23;
 /// So many groups for each thread are enough to keep it busy, one after the other.
 const MANY_GROUPS: usize = 8;
 
+/// In how many runs groups are shared out, for each thread.
+const RUNS_PER_THREAD: usize = 16;
+
 /// Values of several paths, block by block, in order of time: for each path a column, all of the same length. The iterator
 /// blocks while it reads; after an error it ends.
 ///
@@ -143,8 +146,10 @@ impl Columns {
         let filled: Vec<bool> = if self.groups.len() < MANY_GROUPS * rayon::current_num_threads() {
             self.groups.iter_mut().map(|group| group.fill(None)).collect::<Result<_, _>>()?
         } else {
-            // Each thread has series enough of its own, and those that follow each other lie in the same pages.
-            let groups = self.groups.par_iter_mut().with_min_len(MANY_GROUPS);
+            // Each thread has series enough of its own, and those that follow each other lie in the same pages: a few runs
+            // of them for each thread, so that none waits for long at the end.
+            let in_a_row = self.groups.len() / (RUNS_PER_THREAD * rayon::current_num_threads());
+            let groups = self.groups.par_iter_mut().with_max_len(in_a_row.max(1));
             let fill = |buffer: &mut SampleBuffer, group: &mut Group| group.fill(Some(buffer));
             groups.map_init(SampleBuffer::default, fill).collect::<Result<_, _>>()?
         };

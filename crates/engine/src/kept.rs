@@ -39,6 +39,9 @@ const WINDOW_CHUNKS: i64 = 32;
 /// Chunks that a thread takes at a time.
 const PART_CHUNKS: usize = 4;
 
+/// Chunks whose stamps a thread looks up at a time.
+const PART_STAMPS: i64 = 64;
+
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.
 const MOST_CHUNKS: i64 = 1 << 16;
@@ -157,10 +160,19 @@ impl Kept {
         let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
         self.load(loaded);
         let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
-        let others = loaded..self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
-        self.rollups.visit(others.map(|chunk| self.key.of_chunk(chunk)), |_, value| {
-            stamps.extend(read_stamp(value));
-        });
+        let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
+        // Of those that are loaded later, a stamp that is damaged now is only one too many.
+        let stamps_of = |first: i64| {
+            let mut stamps = HashSet::new();
+            let part = first..until.min(first + PART_STAMPS);
+            let keys = part.map(|chunk| self.key.of_chunk(chunk));
+            self.rollups.peek(keys, |_, value| stamps.extend(read_stamp(value)));
+            stamps
+        };
+        if loaded < until {
+            let parts: Vec<i64> = (loaded..until).step_by(PART_STAMPS as usize).collect();
+            stamps.par_extend(parts.into_par_iter().flat_map_iter(stamps_of));
+        }
         stamps.remove(&self.stamp);
         stamps
     }
@@ -365,7 +377,11 @@ fn read_chunk(family: Family, per_chunk: usize, value: &[u8]) -> Option<Found> {
         all.put((0..per_chunk).filter(|&at| is_set(filled, at)), states).ok()?;
         all
     };
-    let known = (0..per_chunk).map(|at| is_set(known, at)).collect();
+    let known = if known.iter().all(|byte| *byte == u8::MAX) {
+        vec![true; per_chunk]
+    } else {
+        (0..per_chunk).map(|at| is_set(known, at)).collect()
+    };
     Some(Found { stamp, known, states })
 }
 

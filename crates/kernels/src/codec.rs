@@ -126,7 +126,7 @@ pub fn encode<S: Encode>(states: &[S]) -> Vec<u8> {
 /// # Errors
 /// Anything but whole states of this family.
 pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
-    let mut input = Input { bytes, offset: 0 };
+    let mut input = Input::new(bytes);
     if input.array::<4>()? != MAGIC {
         return Err(CodecError::NotStates);
     }
@@ -142,15 +142,15 @@ pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
     input.check(reserved == [0, 0], "reserved bytes")?;
     let count = u64::from_le_bytes(input.array()?);
     // A count that the rest of the input can't hold is refused before anything is allocated for it.
-    let most = (input.bytes.len() - input.offset) / S::SMALLEST_LEN;
+    let most = input.rest.len() / S::SMALLEST_LEN;
     let count = usize::try_from(count).ok().filter(|count| *count <= most);
-    let count = count.ok_or(CodecError::Impossible { field: "number of states", offset: input.offset })?;
+    let count = count.ok_or(CodecError::Impossible { field: "number of states", offset: input.offset() })?;
     let mut states = Vec::with_capacity(count);
     for _ in 0..count {
         states.push(S::read(&mut input)?);
     }
-    if input.offset < bytes.len() {
-        return Err(CodecError::TrailingBytes { offset: input.offset });
+    if !input.rest.is_empty() {
+        return Err(CodecError::TrailingBytes { offset: input.offset() });
     }
     Ok(states)
 }
@@ -178,39 +178,57 @@ pub trait Encode: State {
     fn read(input: &mut Input<'_>) -> Result<Self, CodecError>;
 }
 
-/// The bytes being read, and how far.
+/// The bytes being read.
 #[doc(hidden)]
 pub struct Input<'a> {
-    bytes: &'a [u8],
-    offset: usize,
+    /// What is left of them.
+    rest: &'a [u8],
+    /// How many there were.
+    len: usize,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    fn new(bytes: &'a [u8]) -> Input<'a> {
+        Input { rest: bytes, len: bytes.len() }
+    }
+
+    /// How many bytes were read.
+    fn offset(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let rest = &self.bytes[self.offset..];
-        let field = rest.first_chunk().ok_or(CodecError::Truncated { offset: self.offset, wanted: N })?;
-        self.offset += N;
+        let Some((field, rest)) = self.rest.split_first_chunk() else {
+            return Err(CodecError::Truncated { offset: self.offset(), wanted: N });
+        };
+        self.rest = rest;
         Ok(*field)
     }
 
+    #[inline]
     fn u64(&mut self) -> Result<u64, CodecError> {
         self.array().map(u64::from_le_bytes)
     }
 
+    #[inline]
     fn count(&mut self) -> Result<u64, CodecError> {
         let count = self.u64()?;
         self.check(count <= LARGEST_COUNT, "number of samples")?;
         Ok(count)
     }
 
+    #[inline]
     fn i64(&mut self) -> Result<i64, CodecError> {
         self.array().map(i64::from_le_bytes)
     }
 
+    #[inline]
     fn i128(&mut self) -> Result<i128, CodecError> {
         self.array().map(i128::from_le_bytes)
     }
 
+    #[inline]
     fn f64(&mut self) -> Result<f64, CodecError> {
         let value = self.array().map(f64::from_le_bytes)?;
         self.check(value.to_bits() == canonical(value).to_bits(), "NaN")?;
@@ -232,11 +250,12 @@ impl Input<'_> {
                 return Ok(value);
             }
         }
-        Err(CodecError::Impossible { field: "variable-length number", offset: self.offset })
+        Err(CodecError::Impossible { field: "variable-length number", offset: self.offset() })
     }
 
+    #[inline]
     fn check(&self, possible: bool, field: &'static str) -> Result<(), CodecError> {
-        if possible { Ok(()) } else { Err(CodecError::Impossible { field, offset: self.offset }) }
+        if possible { Ok(()) } else { Err(CodecError::Impossible { field, offset: self.offset() }) }
     }
 }
 
@@ -267,6 +286,7 @@ impl Encode for Sums {
         }
     }
 
+    #[inline]
     fn read(input: &mut Input<'_>) -> Result<Sums, CodecError> {
         let state = Sums { n: input.count()?, sum: input.f64()?, sum_low: input.f64()?, mean: input.f64()? };
         input.check(state.sum_low.is_finite(), "low part of a sum")?;
@@ -285,6 +305,7 @@ impl Encode for Moments {
         }
     }
 
+    #[inline]
     fn read(input: &mut Input<'_>) -> Result<Moments, CodecError> {
         let sums = Sums::read(input)?;
         let state = Moments { sums, m2: input.f64()?, min: input.f64()?, max: input.f64()? };
@@ -389,7 +410,7 @@ impl Encode for Quantiles {
         input.check(shift <= LARGEST_SHIFT, "shift")?;
         let len = u32::from_le_bytes(input.array()?) as usize;
         // Each entry takes two bytes at least.
-        let possible = len <= LARGEST_EXACT && len <= (input.bytes.len() - input.offset) / 2;
+        let possible = len <= LARGEST_EXACT && len <= input.rest.len() / 2;
         input.check(possible, "number of entries")?;
         // Each bit dropped halves the entries at most, and is dropped only where there were too many.
         input.check(shift == 0 || len > LARGEST_EXACT / 2, "shift")?;
@@ -402,7 +423,7 @@ impl Encode for Quantiles {
                 Some(before) => u64::checked_add(before, distance).filter(|key| *key > before),
             };
             let key = key.filter(|key| key_range(shift).contains(key));
-            let key = key.ok_or(CodecError::Impossible { field: "key", offset: input.offset })?;
+            let key = key.ok_or(CodecError::Impossible { field: "key", offset: input.offset() })?;
             let count = input.varint()?;
             input.check(count > 0, "count")?;
             total = total.saturating_add(count);
@@ -458,12 +479,12 @@ mod tests {
         for value in [0, 1, 127, 128, 300, u64::MAX] {
             let mut bytes = Vec::new();
             write_varint(value, &mut bytes);
-            assert_eq!(Input { bytes: &bytes, offset: 0 }.varint(), Ok(value));
+            assert_eq!(Input::new(&bytes).varint(), Ok(value));
         }
         for bytes in
             [&[0x80, 0x00][..], &[0xff; 11], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]]
         {
-            assert!(Input { bytes, offset: 0 }.varint().is_err(), "{bytes:?}");
+            assert!(Input::new(bytes).varint().is_err(), "{bytes:?}");
         }
     }
 }

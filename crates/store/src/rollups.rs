@@ -139,7 +139,21 @@ impl Rollups {
 
     /// Calls `visit` with the number of each of these keys that has a value, and the value; first those that are not in
     /// the file yet, then the others, in the order of the keys. Blocks while it reads.
-    pub fn visit(&self, keys: impl Iterator<Item = Vec<u8>>, mut visit: impl FnMut(usize, &[u8])) {
+    pub fn visit(&self, keys: impl Iterator<Item = Vec<u8>>, visit: impl FnMut(usize, &[u8])) {
+        self.visit_each(keys, true, visit);
+    }
+
+    /// As [`Rollups::visit`], but what is in the file is not verified: that is for a quick look at what will be visited.
+    pub fn peek(&self, keys: impl Iterator<Item = Vec<u8>>, visit: impl FnMut(usize, &[u8])) {
+        self.visit_each(keys, false, visit);
+    }
+
+    fn visit_each(
+        &self,
+        keys: impl Iterator<Item = Vec<u8>>,
+        is_verified: bool,
+        mut visit: impl FnMut(usize, &[u8]),
+    ) {
         let shared = &self.shared;
         let mut fresh = Vec::new();
         let mut others = Vec::new();
@@ -155,7 +169,7 @@ impl Rollups {
         fresh.iter().for_each(|(number, value)| visit(*number, value));
         if !others.is_empty()
             && let Some(reader) = shared.reader()
-            && let Err(trouble) = reader.visit(others.into_iter(), &mut visit)
+            && let Err(trouble) = reader.visit(others.into_iter(), is_verified, &mut visit)
         {
             shared.handle(trouble, Some(reader.id()));
         }

@@ -174,10 +174,11 @@ impl Reader {
         self.id
     }
 
-    /// Calls `visit` with the number of each key that has an entry, and its bytes.
+    /// Calls `visit` with the number of each key that has an entry, and its bytes. If they are not verified, they may be any.
     pub(super) fn visit(
         &self,
         keys: impl Iterator<Item = (usize, Vec<u8>)>,
+        is_verified: bool,
         visit: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), Trouble> {
         let Some(database) = &self.database.0 else { return Ok(()) };
@@ -188,9 +189,10 @@ impl Reader {
                 other => other?,
             };
             for (number, key) in keys {
-                if let Some(value) = entries.get(&key[..])?
-                    && let Some(bytes) = opened(&key, value.value())
-                {
+                let Some(value) = entries.get(&key[..])? else { continue };
+                let value = value.value();
+                let bytes = if is_verified { opened(&key, value) } else { value.get(HEADER_LEN..) };
+                if let Some(bytes) = bytes {
                     visit(number, bytes);
                 }
             }
