@@ -6,7 +6,7 @@ use sheaf_store::SeriesId;
 
 /// Raised with every change to what the bytes under a key mean, other than the codec of the states itself: how chunks are
 /// laid out, how samples fold into states, in which order these merge.
-const LAYOUT_VERSION: u8 = 2;
+const LAYOUT_VERSION: u8 = 3;
 
 /// Where states were folded from.
 #[derive(Clone, Debug, PartialEq, Eq)]

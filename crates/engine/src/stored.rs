@@ -41,6 +41,10 @@ const PART_SLOTS: u64 = 1 << 14;
 /// States of buckets that a thread makes values of at a time.
 const PART_STATES: i64 = 4096;
 
+/// States whose values are looked for ahead of those that are loaded: more of them as long as all are found.
+const FEWEST_AHEAD: i64 = 1 << 14;
+const MOST_AHEAD: i64 = 1 << 17;
+
 /// What is asked of a series: kinds at one period, over a range.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -105,6 +109,8 @@ pub struct Reading {
     usage: Usage,
     /// The most values of a column in a block.
     most_values: u64,
+    /// States to look for ahead of those that are loaded.
+    ahead: i64,
 }
 
 /// A query of a series of the store, with the help of rollups, if there are any, and adding to them.
@@ -209,6 +215,7 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         next,
         usage,
         most_values,
+        ahead: FEWEST_AHEAD,
     })
 }
 
@@ -236,6 +243,7 @@ pub fn read_in_place(
         next,
         usage: Usage::default(),
         most_values: u64::MAX,
+        ahead: FEWEST_AHEAD,
     })
 }
 
@@ -359,6 +367,9 @@ impl Reading {
     }
 
     fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        if let Some(columns) = self.ahead() {
+            return Ok(columns);
+        }
         if let Some(columns) = self.kept_buckets()? {
             return Ok(columns);
         }
@@ -399,6 +410,38 @@ impl Reading {
                 Ok(columns)
             }
         }
+    }
+
+    /// The next values straight from what is kept, where the buckets that are folded are those that are wanted, and not
+    /// loaded.
+    fn ahead(&mut self) -> Option<Vec<Vec<f64>>> {
+        let gate = self.gate.filter(|_| self.ladder.folds() == 1 && self.is_kept_alone())?;
+        let from = self.fold_at(self.next);
+        if self.kept.values().any(|kept| kept.is_covered(from)) {
+            return None;
+        }
+        let most = self.ahead.min(i64::try_from(self.most_values).unwrap_or(i64::MAX));
+        let end = self.fold_at(self.query.range.end().ticks()).min(from + most);
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
+        for (&family, kept) in &self.kept {
+            let wanted = self.statistics.iter().enumerate().filter_map(|(at, wanted)| Some((at, (*wanted)?)));
+            let of_family = wanted.filter(|(_, (_, other))| *other == family);
+            let (places, statistics): (Vec<usize>, Vec<Statistic>) =
+                of_family.map(|(at, (statistic, _))| (at, statistic)).unzip();
+            let finished = kept.finish_ahead(from..end, &statistics, gate);
+            places.into_iter().zip(finished).for_each(|(at, column)| columns[at] = column);
+        }
+        let values = columns.iter().map(Vec::len).min().unwrap_or_default();
+        // What is not known throughout is loaded, and looked at state by state.
+        self.ahead =
+            if values as i64 == end - from { (2 * self.ahead).min(MOST_AHEAD) } else { FEWEST_AHEAD };
+        if values == 0 {
+            return None;
+        }
+        columns.iter_mut().for_each(|column| column.truncate(values));
+        self.next += values as i64 * self.query.period.ticks();
+        self.usage.kept_buckets += values as u64;
+        Some(columns)
     }
 
     /// The next values for which all states are kept, of steps or at the fold period, as far as these are loaded.

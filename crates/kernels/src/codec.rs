@@ -30,7 +30,8 @@ use std::fmt;
 use crate::state::LARGEST_COUNT;
 use crate::state::edges::Edge;
 use crate::state::quantiles::{LARGEST_EXACT, key_range};
-use crate::{Bits, Edges, Family, Moments, Polar, Quantiles, State, Sums};
+use crate::fold::number;
+use crate::{Bits, Edges, Error, Family, Gate, Moments, Polar, Quantiles, State, Statistic, Sums};
 
 /// The version that [`encode`] writes. A change of the layout, or of what a field means, raises it.
 pub const CODEC_VERSION: u8 = 1;
@@ -126,6 +127,41 @@ pub fn encode<S: Encode>(states: &[S]) -> Vec<u8> {
 /// # Errors
 /// Anything but whole states of this family.
 pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
+    let (mut input, count) = begin::<S>(bytes)?;
+    let mut states = Vec::with_capacity(count);
+    for _ in 0..count {
+        states.push(S::read(&mut input)?);
+    }
+    input.end()?;
+    Ok(states)
+}
+
+/// As [`decode`] and [`finish`](crate::finish()), for each of these statistics, without the states in between.
+///
+/// # Errors
+/// Anything but whole states of this family; it does not hold what a statistic needs.
+pub fn finish_encoded<S: Encode>(
+    bytes: &[u8],
+    statistics: &[Statistic],
+    gate: Gate,
+) -> Result<Vec<Vec<f64>>, Error> {
+    if let Some(&statistic) = statistics.iter().find(|statistic| !S::FAMILY.answers(**statistic)) {
+        return Err(Error::NotInFamily { statistic, family: S::FAMILY });
+    }
+    let (mut input, count) = begin::<S>(bytes)?;
+    let mut columns = vec![Vec::with_capacity(count); statistics.len()];
+    for _ in 0..count {
+        let state = S::read(&mut input)?;
+        for (column, &statistic) in columns.iter_mut().zip(statistics) {
+            column.push(number(&state, statistic, gate));
+        }
+    }
+    input.end()?;
+    Ok(columns)
+}
+
+/// Reads the header: how many states follow.
+fn begin<S: Encode>(bytes: &[u8]) -> Result<(Input<'_>, usize), CodecError> {
     let mut input = Input::new(bytes);
     if input.array::<4>()? != MAGIC {
         return Err(CodecError::NotStates);
@@ -145,14 +181,7 @@ pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
     let most = input.rest.len() / S::SMALLEST_LEN;
     let count = usize::try_from(count).ok().filter(|count| *count <= most);
     let count = count.ok_or(CodecError::Impossible { field: "number of states", offset: input.offset() })?;
-    let mut states = Vec::with_capacity(count);
-    for _ in 0..count {
-        states.push(S::read(&mut input)?);
-    }
-    if !input.rest.is_empty() {
-        return Err(CodecError::TrailingBytes { offset: input.offset() });
-    }
-    Ok(states)
+    Ok((input, count))
 }
 
 /// The number of a family in the header. Numbers are never given to another family.
@@ -195,6 +224,11 @@ impl<'a> Input<'a> {
     /// How many bytes were read.
     fn offset(&self) -> usize {
         self.len - self.rest.len()
+    }
+
+    /// That nothing is left.
+    fn end(&self) -> Result<(), CodecError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(CodecError::TrailingBytes { offset: self.offset() }) }
     }
 
     #[inline]

@@ -150,17 +150,20 @@ pub fn coarsen<S: State>(states: &[S], grid: Grid) -> Vec<S> {
 /// # Errors
 /// The family does not hold what the statistic needs ([`Error::NotInFamily`]).
 pub fn finish<S: State>(states: &[S], statistic: Statistic, gate: Gate) -> Result<Vec<f64>, Error> {
-    let not_in_family = Error::NotInFamily { statistic, family: S::FAMILY };
     if !S::FAMILY.answers(statistic) {
-        return Err(not_in_family);
+        return Err(Error::NotInFamily { statistic, family: S::FAMILY });
     }
-    let is_gated = statistic.is_gated();
-    let value = |state: &S| match state.value(statistic) {
+    Ok(states.iter().map(|state| number(state, statistic, gate)).collect())
+}
+
+/// The number of one state, whose family holds what the statistic needs.
+#[inline]
+pub(crate) fn number<S: State>(state: &S, statistic: Statistic, gate: Gate) -> f64 {
+    match state.value(statistic) {
         // Which NaN arithmetic makes depends on the machine; this one does not.
-        Some(value) if !value.is_nan() && (!is_gated || gate.passes(state.valid())) => value,
+        Some(value) if !value.is_nan() && (!statistic.is_gated() || gate.passes(state.valid())) => value,
         _ => f64::NAN,
-    };
-    Ok(states.iter().map(value).collect())
+    }
 }
 
 #[cfg(test)]

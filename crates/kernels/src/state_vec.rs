@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::codec::Encode;
 use crate::{
     Bits, CodecError, Edges, Error, Family, Gate, Grid, Moments, Polar, Quantiles, SampleRun, State,
-    Statistic, Sums, coarsen, decode, encode, finish, fold,
+    Statistic, Sums, coarsen, decode, encode, finish, finish_encoded, fold,
 };
 
 macro_rules! any_run {
@@ -299,6 +299,26 @@ impl StateVec {
     /// As [`encode()`].
     pub fn encode(&self) -> Vec<u8> {
         with_states!(self, states => encode(states))
+    }
+
+    /// As [`finish_encoded()`].
+    ///
+    /// # Errors
+    /// Anything but whole states of this family; it does not hold what a statistic needs.
+    pub fn finish_encoded(
+        family: Family,
+        bytes: &[u8],
+        statistics: &[Statistic],
+        gate: Gate,
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        match family {
+            Family::Sums => finish_encoded::<Sums>(bytes, statistics, gate),
+            Family::Moments => finish_encoded::<Moments>(bytes, statistics, gate),
+            Family::Polar => finish_encoded::<Polar>(bytes, statistics, gate),
+            Family::Bits => finish_encoded::<Bits>(bytes, statistics, gate),
+            Family::Edges => finish_encoded::<Edges>(bytes, statistics, gate),
+            Family::Quantiles => finish_encoded::<Quantiles>(bytes, statistics, gate),
+        }
     }
 
     /// As [`decode()`].

@@ -423,6 +423,45 @@ fn only_what_changed_is_folded_again() {
     });
 }
 
+/// More states than are loaded at once, wanted as they are: those further on are never loaded, but finished from the bytes.
+#[test]
+fn states_that_lie_ahead_are_finished_as_those_that_are_loaded() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let (_, _, store, ids) = new_store(&SERIES[..1]).await;
+        let (id, series) = (ids[0], &SERIES[0]);
+        let mut values: Vec<f64> = (0..3_000_000).map(|index| value(5, index, 1)).collect();
+        // Minutes without a sample, and some with one.
+        values[2_500_000..2_600_000].fill(f64::NAN);
+        values[2_550_000] = 3.0;
+        write(&store, id, series, 0, &values).await;
+        let kept = rollups(folder.path());
+        let minute: SamplePeriod = "1_min".parse().unwrap();
+        let usage = async |kinds: &[Kind], begin: i64, end: i64| {
+            let snapshot = store.snapshot(&ids).await.unwrap();
+            let range = TimeRange::new(at(minute, begin), at(minute, end)).unwrap();
+            let query = Query { kinds: kinds.to_vec(), period: minute, range, threshold: Threshold::new(0.5) };
+            let usage = compare(&snapshot, id, &query, &kept).await.unwrap();
+            (usage.kept_buckets, usage.folded_buckets, usage.scanned_samples)
+        };
+        let kinds = [Kind::Mean, Kind::Last, Kind::Count, Kind::Std];
+        assert_eq!(usage(&kinds, 7, 49_990).await, (0, 49_983, 49_983 * 60));
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983, 0, 0));
+        assert_eq!(usage(&kinds[1..2], 5_000, 49_990).await, (44_990, 0, 0));
+        // A kind of another family has no states yet.
+        assert_eq!(usage(&[Kind::Mean, Kind::Median], 48_000, 48_100).await, (0, 100, 6000));
+        assert_eq!(usage(&[Kind::Count], 7, 50_000).await, (49_983, 10, 600));
+        // A late sample, and an hour that is deleted.
+        write(&store, id, series, 2_700_017, &[1e6]).await;
+        store.delete(id, TimeRange::new(at(minute, 46_000), at(minute, 46_060)).unwrap()).await.unwrap();
+        assert_eq!(usage(&kinds[..1], 7, 49_990).await, (49_983 - 61, 61, 60));
+        assert_eq!(usage(&kinds[..1], 7, 49_990).await, (49_983, 0, 0));
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983 - 61, 61, 60));
+        kept.flush().await;
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983, 0, 0));
+    });
+}
+
 /// A database that is set back, and then goes another way through commits of the same numbers.
 #[test]
 fn a_store_that_was_set_back_gets_nothing_of_its_lost_future() {

@@ -267,8 +267,10 @@ impl Request {
                 let mut bytes = Vec::new();
                 self.one_by_one(watch, |part| {
                     if let Part::Values(values) = part {
-                        bytes.clear();
-                        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                        bytes.resize(size_of_val(values), 0);
+                        for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                            *bytes = value.to_le_bytes();
+                        }
                         output.write_all(&bytes)?;
                     }
                     Ok(())
