@@ -354,8 +354,7 @@ impl Kept {
             });
             found
         };
-        let parts: Vec<i64> =
-            (states.start.div_euclid(per_chunk)..end).step_by(PART_AHEAD).collect();
+        let parts: Vec<i64> = (states.start.div_euclid(per_chunk)..end).step_by(PART_AHEAD).collect();
         let found: Vec<_> = match parts[..] {
             [part] => finish_part(part),
             _ => parts.into_par_iter().flat_map_iter(finish_part).collect(),
@@ -388,8 +387,7 @@ impl Kept {
         if !within.clone().all(|at| is_set(parts.known, at)) {
             return None;
         }
-        let mut columns =
-            StateVec::finish_encoded(self.key.family, parts.states, statistics, gate).ok()?;
+        let mut columns = StateVec::finish_encoded(self.key.family, parts.states, statistics, gate).ok()?;
         let filled = parts.filled();
         let empty = StateVec::empty(self.key.family, 1);
         for (column, &statistic) in columns.iter_mut().zip(statistics) {
@@ -399,9 +397,8 @@ impl Kept {
             if filled < per_chunk {
                 let &[missing] = empty.finish(statistic, gate).ok()?.as_slice() else { return None };
                 let mut values = column.iter();
-                let all = (0..per_chunk).map(|at| {
-                    if is_set(parts.filled, at) { values.next().copied() } else { Some(missing) }
-                });
+                let all = (0..per_chunk)
+                    .map(|at| if is_set(parts.filled, at) { values.next().copied() } else { Some(missing) });
                 *column = all.collect::<Option<_>>()?;
             }
             column.truncate(within.end);

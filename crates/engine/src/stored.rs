@@ -513,8 +513,7 @@ impl Reading {
             .iter()
             .map(|(&family, steps)| Ok((family, self.of_steps(steps)?)))
             .collect::<Result<_, ReadError>>()?;
-        let column =
-            |&(statistic, family): &(Statistic, Family)| self.finish(&merged[&family], statistic);
+        let column = |&(statistic, family): &(Statistic, Family)| self.finish(&merged[&family], statistic);
         let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
         Ok((columns, if merges_folds { steps } else { BTreeMap::new() }))
     }

@@ -440,7 +440,8 @@ fn states_that_lie_ahead_are_finished_as_those_that_are_loaded() {
         let usage = async |kinds: &[Kind], begin: i64, end: i64| {
             let snapshot = store.snapshot(&ids).await.unwrap();
             let range = TimeRange::new(at(minute, begin), at(minute, end)).unwrap();
-            let query = Query { kinds: kinds.to_vec(), period: minute, range, threshold: Threshold::new(0.5) };
+            let query =
+                Query { kinds: kinds.to_vec(), period: minute, range, threshold: Threshold::new(0.5) };
             let usage = compare(&snapshot, id, &query, &kept).await.unwrap();
             (usage.kept_buckets, usage.folded_buckets, usage.scanned_samples)
         };

@@ -42,9 +42,9 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 use sheaf_model::DataType;
 
-pub(crate) use bits::{copy_bits, set_bits};
 #[cfg(any(test, feature = "testing"))]
 pub use alp::decode_alp;
+pub(crate) use bits::{copy_bits, set_bits};
 pub use encoding::Codec;
 pub(crate) use pages::PageBuffer;
 pub(crate) use reader::{SegmentReader, StartsOf};
