@@ -320,6 +320,13 @@ struct Done {
     usage: Usage,
 }
 
+/// Buckets whose states are kept.
+struct KeptPart {
+    columns: Vec<Vec<f64>>,
+    /// States of steps that were not kept, and shall be.
+    steps: BTreeMap<Family, StateVec>,
+}
+
 impl Reading {
     /// How many values each column has in all.
     pub fn values(&self) -> u64 {
@@ -468,7 +475,7 @@ impl Reading {
         let per_part = (PART_STATES / per_bucket).max(1) * per_bucket;
         let part = |begin: i64| self.kept_part(begin..states.end.min(begin + per_part), of_steps);
         let begins: Vec<i64> = states.clone().step_by(per_part as usize).collect();
-        let parts: Vec<(Vec<Vec<f64>>, BTreeMap<Family, StateVec>)> = match begins[..] {
+        let parts: Vec<KeptPart> = match begins[..] {
             [begin] => vec![part(begin)?],
             _ => begins.into_par_iter().map(part).collect::<Result<_, ReadError>>()?,
         };
@@ -476,22 +483,17 @@ impl Reading {
         self.usage.kept_buckets += (buckets * folds).unsigned_abs();
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
         let mut step = step;
-        for (part, merged) in parts {
-            append_columns(&mut columns, part);
-            let steps = merged.values().next().map_or(0, StateVec::len);
-            self.keep_steps(step, merged)?;
+        for part in parts {
+            append_columns(&mut columns, part.columns);
+            let steps = part.steps.values().next().map_or(0, StateVec::len);
+            self.keep_steps(step, part.steps)?;
             step += steps as i64;
         }
         Ok(Some(columns))
     }
 
-    /// The values of whole buckets whose states are kept, of steps or at the fold period; and those of steps, where they were
-    /// not and shall be.
-    fn kept_part(
-        &self,
-        states: Range<i64>,
-        of_steps: bool,
-    ) -> Result<(Vec<Vec<f64>>, BTreeMap<Family, StateVec>), ReadError> {
+    /// Whole buckets whose states are kept, of steps or at the fold period.
+    fn kept_part(&self, states: Range<i64>, of_steps: bool) -> Result<KeptPart, ReadError> {
         let kept = if of_steps { &self.kept_steps } else { &self.kept };
         let merges_folds = !of_steps && self.ladder.has_steps();
         if !merges_folds && self.ladder.steps == 1 {
@@ -501,7 +503,7 @@ impl Reading {
                 _ => Ok(Vec::new()),
             };
             let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
-            return Ok((columns, BTreeMap::new()));
+            return Ok(KeptPart { columns, steps: BTreeMap::new() });
         }
         let grid = Grid::new(self.ladder.folds_per_step as usize, 0)?;
         let steps = |kept: &Kept| {
@@ -515,7 +517,7 @@ impl Reading {
             .collect::<Result<_, ReadError>>()?;
         let column = |&(statistic, family): &(Statistic, Family)| self.finish(&merged[&family], statistic);
         let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
-        Ok((columns, if merges_folds { steps } else { BTreeMap::new() }))
+        Ok(KeptPart { columns, steps: if merges_folds { steps } else { BTreeMap::new() } })
     }
 
     /// The states of wanted buckets, from those of all steps in them.
