@@ -62,6 +62,22 @@ mod tests {
     }
 
     #[test]
+    fn one_number_says_what_the_share_does() {
+        let thresholds =
+            [0.0, 1e-300, 0.01, 0.1, 1.0 / 3.0, 0.5, 0.9, 0.99, 0.999_999, 1.0 - f64::EPSILON, 1.0];
+        for threshold in thresholds {
+            for expected in (1..200).chain([6000, 60_000, 86_400_000, (1 << 53) - 1, 1 << 53]) {
+                let gate = Gate::new(expected, threshold).unwrap();
+                let near = (threshold * expected as f64) as u64;
+                for valid in near.saturating_sub(3)..near + 4 {
+                    let share = valid as f64 / expected as f64;
+                    assert_eq!(gate.passes(valid), share >= threshold, "{valid} of {expected}, {threshold}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn thresholds_outside_0_to_1_are_refused() {
         for threshold in [-0.1, 1.000_000_1, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             assert!(matches!(Gate::new(1, threshold), Err(Error::ThresholdOutOfRange { .. })), "{threshold}");
