@@ -42,9 +42,6 @@ const PART_CHUNKS: usize = 4;
 /// Chunks that a thread finishes at a time; each time costs as much as a chunk.
 const PART_AHEAD: usize = 16;
 
-/// Chunks whose stamps a thread looks up at a time.
-const PART_STAMPS: i64 = 1024;
-
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.
 const MOST_CHUNKS: i64 = 1 << 16;
@@ -165,17 +162,8 @@ impl Kept {
         let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
         let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
         // Of those that are loaded later, a stamp that is damaged now is only one too many.
-        let stamps_of = |first: i64| {
-            let mut stamps = HashSet::new();
-            let part = first..until.min(first + PART_STAMPS);
-            let keys = part.map(|chunk| self.key.of_chunk(chunk));
-            self.rollups.peek(keys, |_, value| stamps.extend(read_stamp(value)));
-            stamps
-        };
-        if loaded < until {
-            let parts: Vec<i64> = (loaded..until).step_by(PART_STAMPS as usize).collect();
-            stamps.par_extend(parts.into_par_iter().flat_map_iter(stamps_of));
-        }
+        let others = (loaded..until).map(|chunk| self.key.of_chunk(chunk));
+        self.rollups.peek(others, |_, head| stamps.extend(read_stamp(head)));
         stamps.remove(&self.stamp);
         stamps
     }
@@ -389,12 +377,12 @@ impl Kept {
         }
         let mut columns = StateVec::finish_encoded(self.key.family, parts.states, statistics, gate).ok()?;
         let filled = parts.filled();
-        let empty = StateVec::empty(self.key.family, 1);
         for (column, &statistic) in columns.iter_mut().zip(statistics) {
             if column.len() != filled {
                 return None;
             }
             if filled < per_chunk {
+                let empty = StateVec::empty(self.key.family, 1);
                 let &[missing] = empty.finish(statistic, gate).ok()?.as_slice() else { return None };
                 let mut values = column.iter();
                 let all = (0..per_chunk)

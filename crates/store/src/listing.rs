@@ -81,8 +81,8 @@ impl Store {
     }
 
     /// The series whose keys lie between the ends of one of these ranges, both left out, by key, byte by byte. The ranges
-    /// are in order, and none overlaps another. The first call in a process looks at the keys of all series, to be sure that none is missing; later ones
-    /// leap over those that lie between the ranges.
+    /// are in order, and none overlaps another. The first call in a process looks at the keys of all series, to be sure
+    /// that none is missing; later ones leap over those that lie between the ranges.
     ///
     /// # Errors
     /// The manifest can't be read, or is damaged.

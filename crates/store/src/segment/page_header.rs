@@ -54,18 +54,8 @@ impl PageHeader {
     /// # Errors
     /// They don't, or not with that of a data page of version 2.
     pub(super) fn read(bytes: &[u8]) -> Result<PageHeader, ParquetError> {
-        let mut input = Input { bytes };
-        let (mut kind, mut unpacked_bytes, mut page_bytes, mut v2) = (None, None, None, None);
-        let mut field = 0;
-        while let Some(of_type) = input.field(&mut field)? {
-            match field {
-                1 => kind = Some(input.integer(of_type)?),
-                2 => unpacked_bytes = Some(input.integer(of_type)?),
-                3 => page_bytes = Some(input.integer(of_type)?),
-                8 if of_type == STRUCT => v2 = Some(V2::read(&mut input)?),
-                _ => input.skip(of_type, MOST_DEPTH)?,
-            }
-        }
+        let AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part: v2 } =
+            AnyHeader::read(bytes, 8, V2::read)?;
         let (Some(DATA_PAGE_V2), Some(page_bytes), Some(v2)) = (kind, page_bytes, v2) else {
             return Err(invalid("a page is not a data page of version 2"));
         };
@@ -80,7 +70,7 @@ impl PageHeader {
             return Err(invalid("a page header contradicts itself"));
         }
         Ok(PageHeader {
-            header_bytes: bytes.len() - input.bytes.len(),
+            header_bytes,
             page_bytes,
             unpacked_bytes,
             is_compressed: v2.is_compressed.unwrap_or(true),
@@ -113,28 +103,53 @@ impl DictionaryHeader {
     /// # Errors
     /// They don't, or not with that of a dictionary page.
     pub(super) fn read(bytes: &[u8]) -> Result<DictionaryHeader, ParquetError> {
+        let AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part: dictionary } =
+            AnyHeader::read(bytes, 7, Dictionary::read)?;
+        let (Some(DICTIONARY_PAGE), Some(dictionary)) = (kind, dictionary) else {
+            return Err(invalid("a page is not a dictionary page"));
+        };
+        Ok(DictionaryHeader {
+            header_bytes,
+            page_bytes: size(page_bytes)?,
+            unpacked_bytes: size(unpacked_bytes)?,
+            values: size(dictionary.values)?,
+            encoding: dictionary.encoding.ok_or_else(|| invalid("a page header has no encoding"))?,
+        })
+    }
+}
+
+/// What the headers of all pages have, as far as it is there.
+struct AnyHeader<T> {
+    /// Bytes of the header itself.
+    header_bytes: usize,
+    kind: Option<i64>,
+    unpacked_bytes: Option<i64>,
+    page_bytes: Option<i64>,
+    /// The struct that only pages of this kind have.
+    part: Option<T>,
+}
+
+impl<T> AnyHeader<T> {
+    /// The header that these bytes begin with; `read_part` reads the struct in field `part_field`.
+    fn read(
+        bytes: &[u8],
+        part_field: i64,
+        read_part: fn(&mut Input<'_>) -> Result<T, ParquetError>,
+    ) -> Result<AnyHeader<T>, ParquetError> {
         let mut input = Input { bytes };
-        let (mut kind, mut unpacked_bytes, mut page_bytes, mut about) = (None, None, None, None);
+        let (mut kind, mut unpacked_bytes, mut page_bytes, mut part) = (None, None, None, None);
         let mut field = 0;
         while let Some(of_type) = input.field(&mut field)? {
             match field {
                 1 => kind = Some(input.integer(of_type)?),
                 2 => unpacked_bytes = Some(input.integer(of_type)?),
                 3 => page_bytes = Some(input.integer(of_type)?),
-                7 if of_type == STRUCT => about = Some(input.dictionary()?),
+                _ if field == part_field && of_type == STRUCT => part = Some(read_part(&mut input)?),
                 _ => input.skip(of_type, MOST_DEPTH)?,
             }
         }
-        let (Some(DICTIONARY_PAGE), Some((values, encoding))) = (kind, about) else {
-            return Err(invalid("a page is not a dictionary page"));
-        };
-        Ok(DictionaryHeader {
-            header_bytes: bytes.len() - input.bytes.len(),
-            page_bytes: size(page_bytes)?,
-            unpacked_bytes: size(unpacked_bytes)?,
-            values: size(values)?,
-            encoding: encoding.ok_or_else(|| invalid("a page header has no encoding"))?,
-        })
+        let header_bytes = bytes.len() - input.bytes.len();
+        Ok(AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part })
     }
 }
 
@@ -170,6 +185,28 @@ impl V2 {
                 5 => found.level_bytes = Some(input.integer(of_type)?),
                 6 => found.repetition_bytes = Some(input.integer(of_type)?),
                 7 if matches!(of_type, TRUE | FALSE) => found.is_compressed = Some(of_type == TRUE),
+                _ => input.skip(of_type, MOST_DEPTH)?,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The part of a header that only dictionaries have.
+#[derive(Default)]
+struct Dictionary {
+    values: Option<i64>,
+    encoding: Option<i64>,
+}
+
+impl Dictionary {
+    fn read(input: &mut Input<'_>) -> Result<Dictionary, ParquetError> {
+        let mut found = Dictionary::default();
+        let mut field = 0;
+        while let Some(of_type) = input.field(&mut field)? {
+            match field {
+                1 => found.values = Some(input.integer(of_type)?),
+                2 => found.encoding = Some(input.integer(of_type)?),
                 _ => input.skip(of_type, MOST_DEPTH)?,
             }
         }
@@ -217,20 +254,6 @@ impl Input<'_> {
             I16..=I64 => self.zigzag(),
             _ => Err(invalid("a page header has something else for a number")),
         }
-    }
-
-    /// How many values a dictionary has, and how they are encoded.
-    fn dictionary(&mut self) -> Result<(Option<i64>, Option<i64>), ParquetError> {
-        let (mut values, mut encoding) = (None, None);
-        let mut field = 0;
-        while let Some(of_type) = self.field(&mut field)? {
-            match field {
-                1 => values = Some(self.integer(of_type)?),
-                2 => encoding = Some(self.integer(of_type)?),
-                _ => self.skip(of_type, MOST_DEPTH)?,
-            }
-        }
-        Ok((values, encoding))
     }
 
     fn pass(&mut self, len: u64) -> Result<(), ParquetError> {
