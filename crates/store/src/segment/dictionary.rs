@@ -9,26 +9,30 @@ use sheaf_kernels::Level;
 
 use super::packed::{Become, GROUP, unpack, varint};
 
-/// Places that are unpacked at a time: few enough for the fastest cache.
-const BATCH: usize = 1024;
+/// Places become the entries there. Without memory for places in between, which would cost more than all else.
+struct Entries<'a, T> {
+    dictionary: &'a [T],
+    /// A place that the dictionary does not have.
+    no_place: Option<u64>,
+}
 
-/// Places as they are.
-struct Places;
-
-impl Become for Places {
-    type Value = u32;
+impl<T: Copy + Default> Become for Entries<'_, T> {
+    type Value = T;
 
     const WIDE: bool = false;
 
     #[inline(always)]
-    fn next(&mut self, integers: [u64; GROUP]) -> [u32; GROUP] {
-        let mut places = [0; GROUP];
+    fn next(&mut self, places: [u64; GROUP]) -> [T; GROUP] {
+        let mut values = [T::default(); GROUP];
         let mut lane = 0;
         while lane < GROUP {
-            places[lane] = integers[lane] as u32;
+            match self.dictionary.get(places[lane] as usize) {
+                Some(&value) => values[lane] = value,
+                None => self.no_place = Some(places[lane]),
+            }
             lane += 1;
         }
-        places
+        values
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) fn decode<T: Copy + Default>(
     // All of it is overwritten. Memory is cleared where it is new.
     out.resize(len, T::default());
     let mut left = &mut out[..];
-    let mut places = [0; BATCH];
+    let mut entries = Entries { dictionary, no_place: None };
     while !left.is_empty() {
         let header = varint(&mut bytes).ok_or_else(cut_off)?;
         let count = usize::try_from(header >> 1)?;
@@ -73,28 +77,16 @@ pub(super) fn decode<T: Copy + Default>(
             left = later;
             continue;
         }
-        let (mut now, later) = left.split_at_mut(left.len().min(count.saturating_mul(GROUP)));
-        let run = count.checked_mul(width).ok_or_else(cut_off)?;
-        let mut packed = bytes;
-        bytes = bytes.get(run..).ok_or_else(cut_off)?;
-        while !now.is_empty() {
-            let (batch, rest) = now.split_at_mut(now.len().min(BATCH));
-            let places = &mut places[..batch.len()];
-            if width == 0 {
-                places.fill(0);
-            } else {
-                unpack(level, packed, width, &mut Places, places).ok_or_else(cut_off)?;
-            }
-            // Looked at all at once, so that no way out stands between one value and the next.
-            let last = places.iter().fold(0, |last, &place| last.max(place));
-            if last as usize >= dictionary.len() {
-                return Err(no_place(u64::from(last)));
-            }
-            for (value, &place) in batch.iter_mut().zip(&*places) {
-                *value = dictionary[place as usize];
-            }
-            packed = packed.get(BATCH / GROUP * width..).unwrap_or_default();
-            now = rest;
+        let (now, later) = left.split_at_mut(left.len().min(count.saturating_mul(GROUP)));
+        let packed = bytes;
+        bytes = bytes.get(count.checked_mul(width).ok_or_else(cut_off)?..).ok_or_else(cut_off)?;
+        if width == 0 {
+            now.fill(*dictionary.first().ok_or_else(|| no_place(0))?);
+        } else {
+            unpack(level, packed, width, &mut entries, now).ok_or_else(cut_off)?;
+        }
+        if let Some(place) = entries.no_place {
+            return Err(no_place(place));
         }
         left = later;
     }
