@@ -44,7 +44,7 @@ const PART_AHEAD: usize = 16;
 
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.
-const MOST_CHUNKS: i64 = 1 << 16;
+pub(crate) const MOST_CHUNKS: i64 = 1 << 16;
 
 /// States are kept if they are this much smaller than their samples. A minute of seconds is 480 bytes against 56; with
 /// fewer samples a state, decoding them is not much slower than decoding states.
@@ -71,6 +71,15 @@ pub(crate) enum Verdict {
     Apart,
     /// Of another history.
     Void,
+}
+
+/// What is kept, and holds for a snapshot only if its stamp is of the past of that.
+pub(crate) trait Validated: Send {
+    /// Loads the first of it, and finds all stamps on which [`Validated::judge`] then wants to hear a verdict. Blocks.
+    fn open(&mut self) -> HashSet<Stamp>;
+
+    /// Takes verdicts, and with them what is loaded.
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>);
 }
 
 /// The states of a range that are kept, chunk by chunk.
@@ -124,7 +133,7 @@ impl Kept {
             rollups,
             stamp,
             verdicts: HashMap::from([(stamp, Verdict::Past(Vec::new()))]),
-            samples_per_state: (fold / key.base.ticks()).unsigned_abs(),
+            samples_per_state: (fold / key.folded.base.ticks()).unsigned_abs(),
             sample_bytes: data_type.size_bytes() as u64,
             folded_samples: 0,
             first_chunk: wanted.start.div_euclid(states_per_chunk(key.family) as i64),
@@ -153,25 +162,6 @@ impl Kept {
     /// Where a state is among those that are loaded.
     fn at(&self, state: i64) -> usize {
         (state - self.first()) as usize
-    }
-
-    /// Loads the first chunks, and finds all stamps on which [`Kept::judge`] then wants to hear a verdict. Blocks.
-    pub(crate) fn open(&mut self) -> HashSet<Stamp> {
-        let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
-        self.load(loaded);
-        let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
-        let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
-        // Of those that are loaded later, a stamp that is damaged now is only one too many.
-        let others = (loaded..until).map(|chunk| self.key.of_chunk(chunk));
-        self.rollups.peek(others, |_, head| stamps.extend(read_stamp(head)));
-        stamps.remove(&self.stamp);
-        stamps
-    }
-
-    /// Takes verdicts, and with them what is loaded.
-    pub(crate) fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
-        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
-        self.judge_loaded();
     }
 
     fn judge_loaded(&mut self) {
@@ -412,6 +402,25 @@ impl Kept {
     }
 }
 
+impl Validated for Kept {
+    fn open(&mut self) -> HashSet<Stamp> {
+        let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
+        self.load(loaded);
+        let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
+        let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
+        // Of those that are loaded later, a stamp that is damaged now is only one too many.
+        let others = (loaded..until).map(|chunk| self.key.of_chunk(chunk));
+        self.rollups.peek(others, |_, head| stamps.extend(read_stamp(head)));
+        stamps.remove(&self.stamp);
+        stamps
+    }
+
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
+        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
+        self.judge_loaded();
+    }
+}
+
 /// What was made of samples is worth keeping, whoever lost interest in the values.
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -425,7 +434,8 @@ struct Found {
     states: StateVec,
 }
 
-fn read_stamp(value: &[u8]) -> Option<Stamp> {
+/// The stamp that a chunk begins with.
+pub(crate) fn read_stamp(value: &[u8]) -> Option<Stamp> {
     let (commit, rest) = value.split_first_chunk()?;
     let (nonce, _) = rest.split_first_chunk()?;
     Some((i64::from_le_bytes(*commit), i64::from_le_bytes(*nonce)))

@@ -16,9 +16,10 @@ use sheaf_store::{Layout, Rollups, SampleBuffer, Scan, SeriesId, Snapshot, Store
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
-use crate::kept::{Kept, Place, Stamp, Verdict, pays};
+use crate::kept::{Kept, Place, Stamp, Validated, Verdict, pays};
+use crate::kept_values::{KeptValues, ValuePlace};
 use crate::ladder::{JOB_SLOTS, Ladder};
-use crate::rollup_key::RollupKey;
+use crate::rollup_key::{Folded, RollupKey, ValueKey};
 use crate::statistic;
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
@@ -93,13 +94,15 @@ enum Origin {
 /// A block has a column for each kind, all of the same length. Values are `f64`, so integers beyond 2⁵³ are rounded. What
 /// lies outside the samples is missing. The same snapshot always gives the same bits, with and without rollups.
 pub struct Reading {
-    /// None where the states that are kept answer all.
+    /// None where what is kept answers all.
     origin: Option<Origin>,
     base: SamplePeriod,
     query: Query,
     ladder: Ladder,
     /// The statistic of each kind, and the family of states that it is made of.
     statistics: Vec<Option<(Statistic, Family)>>,
+    /// Values that were given before, where states are kept of all families.
+    values: Option<KeptValues>,
     /// Those of the families whose states are kept, at the fold period and of steps.
     kept: BTreeMap<Family, Kept>,
     kept_steps: BTreeMap<Family, Kept>,
@@ -149,9 +152,10 @@ pub async fn read_many_stored(
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
     let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted)).collect::<Result<_, _>>()?;
-    // States at the fold period are looked for where steps are not enough.
-    let readings = open_kept(snapshot, &series, readings, |reading| &mut reading.kept_steps).await?;
-    let mut readings = open_kept(snapshot, &series, readings, |reading| &mut reading.kept).await?;
+    // Each is looked for where what comes before it is not enough.
+    let readings = open_kept(snapshot, &series, readings, Reading::kept_values).await?;
+    let readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept_steps)).await?;
+    let mut readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept)).await?;
     let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
     for (reading, &series) in readings.iter_mut().zip(&series) {
         if !reading.is_answered() {
@@ -180,21 +184,17 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         .iter()
         .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
         .collect();
+    let folded = Folded { store: snapshot.store_id(), series, base, source_revision: 0 };
+    let stamp = (snapshot.commit(), snapshot.nonce());
     let kept_at = |samples: u64| -> BTreeMap<Family, Kept> {
         let families =
             statistics.iter().flatten().map(|&(_, family)| family).filter(|&family| is_kept(family));
         let kept = |family| {
             let rollups = rollups?.clone();
-            let key = RollupKey {
-                store: snapshot.store_id(),
-                series,
-                base,
-                source_revision: 0,
-                family,
-                fold_period_ticks: samples as i64 * base.ticks(),
-            };
-            let (stamp, range) = ((snapshot.commit(), snapshot.nonce()), query.range);
-            Some((family, Kept::new(Place { rollups, key, stamp, range, data_type: spec.data_type })))
+            let fold_period_ticks = samples as i64 * base.ticks();
+            let key = RollupKey { folded: folded.clone(), family, fold_period_ticks };
+            let place = Place { rollups, key, stamp, range: query.range, data_type: spec.data_type };
+            Some((family, Kept::new(place)))
         };
         families.filter_map(kept).collect()
     };
@@ -203,12 +203,13 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
     let next = query.range.begin().ticks();
     let usage = Usage::default();
     let most_values = u64::MAX;
-    Ok(Reading {
+    let mut reading = Reading {
         origin: None,
         base,
         query,
         ladder,
         statistics,
+        values: None,
         kept,
         kept_steps,
         gate,
@@ -216,7 +217,15 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         usage,
         most_values,
         ahead: FEWEST_AHEAD,
-    })
+    };
+    if let (Some(gate), Some(rollups), true) = (gate, rollups, reading.is_kept_alone()) {
+        let statistics = reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect();
+        let key = ValueKey { folded, period_ticks: reading.query.period.ticks(), gate };
+        let place =
+            ValuePlace { rollups: rollups.clone(), key, statistics, stamp, range: reading.query.range };
+        reading.values = Some(KeptValues::new(place));
+    }
+    Ok(reading)
 }
 
 /// Begins to read a series of a source, without rollups.
@@ -237,6 +246,7 @@ pub fn read_in_place(
         statistics: query.kinds.iter().map(of_kind).collect(),
         query,
         ladder,
+        values: None,
         kept: BTreeMap::new(),
         kept_steps: BTreeMap::new(),
         gate,
@@ -269,12 +279,17 @@ fn checked(
     Ok((ladder, gate))
 }
 
+/// The states of each family.
+fn each(kept: &mut BTreeMap<Family, Kept>) -> Vec<&mut dyn Validated> {
+    kept.values_mut().map(|kept| kept as &mut dyn Validated).collect()
+}
+
 /// Opens what is kept, and validates it against the snapshot; not of readings that have all they need.
 async fn open_kept(
     snapshot: &Snapshot,
     series: &[SeriesId],
     mut readings: Vec<Reading>,
-    kept: fn(&mut Reading) -> &mut BTreeMap<Family, Kept>,
+    kept: fn(&mut Reading) -> Vec<&mut dyn Validated>,
 ) -> Result<Vec<Reading>, ReadError> {
     if readings.iter_mut().all(|reading| reading.is_answered() || kept(reading).is_empty()) {
         return Ok(readings);
@@ -282,7 +297,7 @@ async fn open_kept(
     let opened = tokio::task::spawn_blocking(move || {
         let open = |reading: &mut Reading| match reading.is_answered() {
             true => HashSet::new(),
-            false => kept(reading).values_mut().flat_map(Kept::open).collect(),
+            false => kept(reading).into_iter().flat_map(Validated::open).collect(),
         };
         let stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
         (readings, stamps)
@@ -302,7 +317,7 @@ async fn open_kept(
             };
             verdicts.insert(stamp, verdict);
         }
-        kept(reading).values_mut().for_each(|kept| kept.judge(&verdicts));
+        kept(reading).into_iter().for_each(|kept| kept.judge(&verdicts));
     }
     Ok(readings)
 }
@@ -328,6 +343,11 @@ struct KeptPart {
 }
 
 impl Reading {
+    /// The values that are kept, if any are.
+    fn kept_values(&mut self) -> Vec<&mut dyn Validated> {
+        self.values.iter_mut().map(|values| values as &mut dyn Validated).collect()
+    }
+
     /// How many values each column has in all.
     pub fn values(&self) -> u64 {
         self.query.range.count(self.query.period)
@@ -374,6 +394,24 @@ impl Reading {
     }
 
     fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        let most = i64::try_from(self.most_values).unwrap_or(i64::MAX);
+        let Some(values) = &mut self.values else { return self.made(buffer) };
+        let first = values.number(self.next);
+        if let Some(columns) = values.take(first, most) {
+            let count = columns.first().map_or(0, Vec::len);
+            self.next += count as i64 * self.query.period.ticks();
+            self.usage.kept_buckets += count as u64 * self.ladder.folds();
+            return Ok(columns);
+        }
+        let columns = self.made(buffer)?;
+        if let Some(values) = &mut self.values {
+            values.add(first, &columns, self.ladder.per_bucket());
+        }
+        Ok(columns)
+    }
+
+    /// The next values, made of states or samples.
+    fn made(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
         if let Some(columns) = self.ahead() {
             return Ok(columns);
         }
@@ -793,8 +831,11 @@ impl Reading {
         !self.statistics.is_empty() && self.statistics.iter().all(is_kept)
     }
 
-    /// Whether all states are kept and loaded, of steps or at the fold period.
+    /// Whether all values or all states are kept and loaded, the latter of steps or at the fold period.
     fn is_answered(&self) -> bool {
+        if self.values.as_ref().is_some_and(KeptValues::is_answered) {
+            return true;
+        }
         let range = self.query.range;
         let (from, end) = (self.fold_at(range.begin().ticks()), self.fold_at(range.end().ticks()));
         let are_known = |kept: &BTreeMap<Family, Kept>, from: i64, end: i64| {
@@ -832,7 +873,7 @@ impl Reading {
     }
 
     fn origin(&self) -> Result<&Origin, ReadError> {
-        // There is one unless kept states answer all, and those are loaded by then.
+        // There is one unless what is kept answers all, and that is loaded by then.
         let absent = || StoreError::Task("a reading without a scan asked for samples".to_owned());
         Ok(self.origin.as_ref().ok_or_else(absent)?)
     }

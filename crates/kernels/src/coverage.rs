@@ -7,7 +7,7 @@ use crate::Error;
 pub const DEFAULT_THRESHOLD: f64 = 0.99;
 
 /// Decides whether a bucket holds enough valid samples to be finished into a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
     /// The fewest valid samples that are enough.
     fewest: u64,
@@ -36,6 +36,11 @@ impl Gate {
             fewest += 1;
         }
         Ok(Gate { fewest })
+    }
+
+    /// The fewest valid samples that are enough: all that tells one gate from another.
+    pub fn fewest(self) -> u64 {
+        self.fewest
     }
 
     /// Whether so many valid samples are enough.

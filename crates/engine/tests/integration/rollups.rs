@@ -315,12 +315,11 @@ async fn play(steps: &[Step], total: &mut Usage) -> Result<(), String> {
     Ok(())
 }
 
-#[test]
-fn reads_with_rollups_are_reads_without_them_whatever_happens() {
+fn play_any(steps: impl Strategy<Value = Vec<Step>>) -> Usage {
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() });
     let total = std::cell::RefCell::new(Usage::default());
-    let result = runner.run(&prop::collection::vec(step(), 10..60), |steps| {
+    let result = runner.run(&steps, |steps| {
         let mut used = Usage::default();
         run(play(&steps, &mut used)).map_err(TestCaseError::fail)?;
         let mut total = total.borrow_mut();
@@ -329,8 +328,31 @@ fn reads_with_rollups_are_reads_without_them_whatever_happens() {
         Ok(())
     });
     result.unwrap();
-    let total = total.into_inner();
+    total.into_inner()
+}
+
+#[test]
+fn reads_with_rollups_are_reads_without_them_whatever_happens() {
+    let total = play_any(prop::collection::vec(step(), 10..60));
     assert!(total.kept_buckets > 1000, "{total:?}");
+}
+
+/// The same few questions again and again, so that values that were given before have the answer.
+#[test]
+fn values_that_were_given_before_are_those_that_hold() {
+    let alike = |mut step: Step| {
+        match &mut step {
+            Step::Write { series, .. } | Step::Delete { series, .. } => *series = 0,
+            Step::Read { series, wanted, kinds, threshold, .. } => {
+                (*series, *wanted, *threshold) = (0, 0, None);
+                *kinds &= 0x11;
+            }
+            _ => {}
+        }
+        step
+    };
+    let total = play_any(prop::collection::vec(step().prop_map(alike), 30..90));
+    assert!(total.kept_buckets > 1_000_000, "{total:?}");
 }
 
 /// A day of seconds; then any coarser period, any kind of the family and any part of it without a single sample.
