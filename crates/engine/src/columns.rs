@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 use sheaf_model::{Kind, SamplePeriod, Threshold, TimeRange};
-use sheaf_store::{SampleBuffer, Snapshot, StoreError};
+use sheaf_store::{LentBuffer, SampleBuffer, SampleBuffers, Snapshot, StoreError};
 
 use crate::in_memory::ReadError;
 use crate::resolve::{Base, Resolved};
@@ -27,6 +27,8 @@ const RUNS_PER_THREAD: usize = 16;
 pub struct Columns {
     groups: Vec<Group>,
     paths: usize,
+    /// For the threads that read them.
+    buffers: SampleBuffers,
     /// Of groups that have ended.
     usage: Usage,
 }
@@ -133,7 +135,7 @@ pub async fn read_columns(
         };
         groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }
-    Ok(Columns { groups, paths: items.len(), usage: Usage::default() })
+    Ok(Columns { groups, paths: items.len(), buffers: SampleBuffers::default(), usage: Usage::default() })
 }
 
 impl Columns {
@@ -150,8 +152,8 @@ impl Columns {
             // of them for each thread, so that none waits for long at the end.
             let in_a_row = self.groups.len() / (RUNS_PER_THREAD * rayon::current_num_threads());
             let groups = self.groups.par_iter_mut().with_max_len(in_a_row.max(1));
-            let fill = |buffer: &mut SampleBuffer, group: &mut Group| group.fill(Some(buffer));
-            groups.map_init(SampleBuffer::default, fill).collect::<Result<_, _>>()?
+            let fill = |buffer: &mut LentBuffer<'_>, group: &mut Group| group.fill(Some(buffer));
+            groups.map_init(|| self.buffers.lend(), fill).collect::<Result<_, _>>()?
         };
         if filled.contains(&false) {
             return Ok(None);

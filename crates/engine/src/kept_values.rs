@@ -28,7 +28,7 @@ use crate::rollup_key::ValueKey;
 const CHUNK: i64 = 4032;
 
 /// Values that a thread loads at a time; each time costs as much as a chunk.
-const PART: i64 = 8 * CHUNK;
+const PART: i64 = 4 * CHUNK;
 
 /// Values that are loaded at once: 1 MiB of a column.
 const WINDOW: i64 = 1 << 17;

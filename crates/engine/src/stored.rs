@@ -12,7 +12,7 @@ use sheaf_model::{
     DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
 };
 use sheaf_sources::{DataSource, SourceError, SourceSeries};
-use sheaf_store::{Layout, Rollups, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_store::{Layout, Rollups, SampleBuffer, SampleBuffers, Scan, SeriesId, Snapshot, StoreError};
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
@@ -114,6 +114,8 @@ pub struct Reading {
     most_values: u64,
     /// States to look for ahead of those that are loaded.
     ahead: i64,
+    /// For the threads that do its jobs.
+    buffers: SampleBuffers,
 }
 
 /// A query of a series of the store, with the help of rollups, if there are any, and adding to them.
@@ -217,6 +219,7 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         usage,
         most_values,
         ahead: FEWEST_AHEAD,
+        buffers: SampleBuffers::default(),
     };
     if let (Some(gate), Some(rollups), true) = (gate, rollups, reading.is_kept_alone()) {
         let statistics = reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect();
@@ -254,6 +257,7 @@ pub fn read_in_place(
         usage: Usage::default(),
         most_values: u64::MAX,
         ahead: FEWEST_AHEAD,
+        buffers: SampleBuffers::default(),
     })
 }
 
@@ -444,7 +448,7 @@ impl Reading {
                         .into_par_iter()
                         .with_min_len(JOBS_IN_A_ROW / 2)
                         .with_max_len(JOBS_IN_A_ROW)
-                        .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
+                        .map_init(|| self.buffers.lend(), |buffer, job| self.small_buckets(job, buffer))
                         .collect::<Result<_, _>>()?,
                 };
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
@@ -621,7 +625,7 @@ impl Reading {
                 .into_par_iter()
                 .with_min_len(JOBS_IN_A_ROW / 2)
                 .with_max_len(JOBS_IN_A_ROW)
-                .map_init(SampleBuffer::default, |buffer, part| self.done(part, usize::MAX, buffer))
+                .map_init(|| self.buffers.lend(), |buffer, part| self.done(part, usize::MAX, buffer))
                 .collect::<Result<_, ReadError>>()?;
             for part in parts {
                 for (family, state) in &part.merged {

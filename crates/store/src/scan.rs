@@ -1,8 +1,8 @@
 //! Reading the steps of a plan: verified, in bounded memory, in order of time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sheaf_model::{Samples, Tick, TimeRange, Values};
 
@@ -40,6 +40,49 @@ pub struct Scan {
 pub struct SampleBuffer {
     samples: Option<Samples>,
     pages: PageBuffer,
+}
+
+/// Buffers for threads that take turns: each borrows one for as long as it works, most often one that was used before.
+/// New memory would cost about as much as to decode what it is for.
+#[derive(Default)]
+pub struct SampleBuffers(Mutex<Vec<SampleBuffer>>);
+
+impl SampleBuffers {
+    /// A buffer, which comes back when it is dropped.
+    pub fn lend(&self) -> LentBuffer<'_> {
+        LentBuffer { buffers: self, buffer: self.idle().pop().unwrap_or_default() }
+    }
+
+    /// Those that nobody has. The list is whole after every line, so a panic does it no harm.
+    fn idle(&self) -> MutexGuard<'_, Vec<SampleBuffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer that belongs to [`SampleBuffers`].
+pub struct LentBuffer<'a> {
+    buffers: &'a SampleBuffers,
+    buffer: SampleBuffer,
+}
+
+impl Deref for LentBuffer<'_> {
+    type Target = SampleBuffer;
+
+    fn deref(&self) -> &SampleBuffer {
+        &self.buffer
+    }
+}
+
+impl DerefMut for LentBuffer<'_> {
+    fn deref_mut(&mut self) -> &mut SampleBuffer {
+        &mut self.buffer
+    }
+}
+
+impl Drop for LentBuffer<'_> {
+    fn drop(&mut self) {
+        self.buffers.idle().push(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl Scan {
