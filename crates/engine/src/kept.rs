@@ -36,6 +36,10 @@ fn states_per_chunk(family: Family) -> usize {
 /// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
 const WINDOW_CHUNKS: i64 = 32;
 
+/// The most series of which chunks are loaded before the first of them is read: 128 MiB. Those of more are loaded one
+/// after the other.
+const MOST_LOADED_TOGETHER: usize = 64;
+
 /// Chunks that a thread loads at a time.
 const PART_CHUNKS: usize = 4;
 
@@ -95,6 +99,8 @@ pub(crate) struct Kept {
     sample_bytes: u64,
     /// Samples that were folded because a state was not there.
     folded_samples: u64,
+    /// Chunks that are loaded before anything is asked for.
+    first_chunks: i64,
     /// The number of the first chunk that is loaded.
     first_chunk: i64,
     chunks: VecDeque<Chunk>,
@@ -121,12 +127,14 @@ pub(crate) struct Place {
     pub(crate) stamp: Stamp,
     pub(crate) range: TimeRange,
     pub(crate) data_type: DataType,
+    /// How many series are read together.
+    pub(crate) together: usize,
 }
 
 impl Kept {
     /// The states of a range. Nothing is loaded yet.
     pub(crate) fn new(place: Place) -> Kept {
-        let Place { rollups, key, stamp, range, data_type } = place;
+        let Place { rollups, key, stamp, range, data_type, together } = place;
         let fold = key.fold_period_ticks;
         let wanted = range.begin().ticks().div_euclid(fold)..range.end().ticks().div_euclid(fold);
         Kept {
@@ -136,6 +144,7 @@ impl Kept {
             samples_per_state: (fold / key.folded.base.ticks()).unsigned_abs(),
             sample_bytes: data_type.size_bytes() as u64,
             folded_samples: 0,
+            first_chunks: if together > MOST_LOADED_TOGETHER { 0 } else { WINDOW_CHUNKS },
             first_chunk: wanted.start.div_euclid(states_per_chunk(key.family) as i64),
             chunks: VecDeque::new(),
             states: StateVec::empty(key.family, 0),
@@ -404,7 +413,7 @@ impl Kept {
 
 impl Validated for Kept {
     fn open(&mut self) -> HashSet<Stamp> {
-        let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
+        let loaded = self.first_chunk.saturating_add(self.first_chunks).min(self.end_chunk());
         self.load(loaded);
         let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
         let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));

@@ -30,8 +30,11 @@ const CHUNK: i64 = 4032;
 /// Values that a thread loads at a time; each time costs as much as a chunk.
 const PART: i64 = 4 * CHUNK;
 
-/// Values that are loaded at once: 1 MiB of a column.
-const WINDOW: i64 = 1 << 17;
+/// The most values that are loaded at once, 1 MiB of a column; and those of all columns that are read together, 64 MiB, as
+/// far as that leaves a few to each.
+const MOST_LOADED: usize = 1 << 17;
+const LOADED_TOGETHER: usize = 1 << 23;
+const FEWEST_LOADED: usize = 1 << 10;
 
 /// The fewest values that are kept: fewer are made of states in less time than they are found.
 const FEWEST_VALUES: i64 = 64;
@@ -46,6 +49,8 @@ pub(crate) struct ValuePlace {
     pub(crate) stamp: Stamp,
     /// Of whole values.
     pub(crate) range: TimeRange,
+    /// How many series are read together.
+    pub(crate) together: usize,
 }
 
 /// The values of a range that are kept.
@@ -137,8 +142,10 @@ impl KeptValues {
 
     /// Loads a window from number `first` on.
     fn load(&mut self, first: i64) {
-        let ValuePlace { rollups, key, statistics, .. } = &self.place;
-        let len = (self.wanted.end.min(first.saturating_add(WINDOW)) - first).max(0) as usize;
+        let ValuePlace { rollups, key, statistics, together, .. } = &self.place;
+        let fair = LOADED_TOGETHER / together.saturating_mul(statistics.len()).max(1);
+        let most = fair.clamp(FEWEST_LOADED, MOST_LOADED);
+        let len = (self.wanted.end.min(first.saturating_add(most as i64)) - first).max(0) as usize;
         let mut columns = vec![vec![f64::NAN; len]; statistics.len()];
         let mut parts = Vec::new();
         for (column, values) in columns.iter_mut().enumerate() {
@@ -398,6 +405,7 @@ mod tests {
                 statistics: statistics.to_vec(),
                 stamp: (commit, 7),
                 range: ticks(numbers),
+                together: 1,
             })
         }
 

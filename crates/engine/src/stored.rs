@@ -153,7 +153,8 @@ pub async fn read_many_stored(
     wanted: Vec<StoredQuery<'_>>,
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
-    let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted)).collect::<Result<_, _>>()?;
+    let readings =
+        wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len())).collect::<Result<_, _>>()?;
     // Each is looked for where what comes before it is not enough.
     let readings = open_kept(snapshot, &series, readings, Reading::kept_values).await?;
     let readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept_steps)).await?;
@@ -172,8 +173,8 @@ pub async fn read_many_stored(
     Ok(readings)
 }
 
-/// A reading that has no samples yet, and has not looked into rollups.
-fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, ReadError> {
+/// A reading that has no samples yet, and has not looked into rollups; one of so many.
+fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>, together: usize) -> Result<Reading, ReadError> {
     let StoredQuery { series, query, rollups } = wanted;
     let spec = snapshot.spec(series)?;
     let Layout::Regular { period: base, .. } = spec.layout else {
@@ -195,7 +196,8 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
             let rollups = rollups?.clone();
             let fold_period_ticks = samples as i64 * base.ticks();
             let key = RollupKey { folded: folded.clone(), family, fold_period_ticks };
-            let place = Place { rollups, key, stamp, range: query.range, data_type: spec.data_type };
+            let place =
+                Place { rollups, key, stamp, range: query.range, data_type: spec.data_type, together };
             Some((family, Kept::new(place)))
         };
         families.filter_map(kept).collect()
@@ -224,8 +226,14 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
     if let (Some(gate), Some(rollups), true) = (gate, rollups, reading.is_kept_alone()) {
         let statistics = reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect();
         let key = ValueKey { folded, period_ticks: reading.query.period.ticks(), gate };
-        let place =
-            ValuePlace { rollups: rollups.clone(), key, statistics, stamp, range: reading.query.range };
+        let place = ValuePlace {
+            rollups: rollups.clone(),
+            key,
+            statistics,
+            stamp,
+            range: reading.query.range,
+            together,
+        };
         reading.values = Some(KeptValues::new(place));
     }
     Ok(reading)
@@ -393,6 +401,14 @@ impl Reading {
         let block = self.block(buffer);
         if block.is_err() {
             self.next = end;
+        }
+        if self.next >= end {
+            // Nothing of it is needed any more, and there may be thousands of others.
+            self.values = None;
+            self.kept.clear();
+            self.kept_steps.clear();
+            self.origin = None;
+            self.buffers = SampleBuffers::default();
         }
         Some(block)
     }
