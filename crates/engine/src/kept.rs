@@ -77,7 +77,7 @@ pub(crate) enum Verdict {
     Void,
 }
 
-/// What is kept, and holds for a snapshot only if its stamp is of the past of that.
+/// What is kept; it holds for a snapshot if its stamp is of the past of that, but for what changed since.
 pub(crate) trait Validated: Send {
     /// Loads the first of it, and finds all stamps on which [`Validated::judge`] then wants to hear a verdict. Blocks.
     fn open(&mut self) -> HashSet<Stamp>;

@@ -62,7 +62,7 @@ pub struct Query {
 /// Where the values of a reading came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Buckets at the fold period whose states were kept in rollups.
+    /// Buckets at the fold period that rollups had the answer for, as states or as values.
     pub kept_buckets: u64,
     /// Buckets at the fold period that were folded from samples.
     pub folded_buckets: u64,
