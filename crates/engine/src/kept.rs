@@ -182,12 +182,8 @@ impl Kept {
             let known = &mut self.known[index * per_chunk as usize..][..per_chunk as usize];
             match self.verdicts.get(&stamp) {
                 Some(Verdict::Past(changed)) => {
-                    for range in changed {
-                        // Of a change of which only the start of a sample counts, its end may be one state too far.
-                        let from = range.begin().ticks().div_euclid(fold) - first;
-                        let until = -(-range.end().ticks()).div_euclid(fold) - first;
-                        let (from, until) = (from.clamp(0, per_chunk), until.clamp(0, per_chunk));
-                        known[from as usize..until as usize].fill(false);
+                    for changed in touched(changed, &(first..first + per_chunk), fold) {
+                        known[(changed.start - first) as usize..(changed.end - first) as usize].fill(false);
                     }
                 }
                 Some(Verdict::Void) => known.fill(false),
@@ -365,9 +361,7 @@ impl Kept {
         let per_chunk = self.per_chunk() as usize;
         let parts = Parts::read(per_chunk, value)?;
         let Some(Verdict::Past(changed)) = self.verdicts.get(&parts.stamp) else { return None };
-        let fold = self.key.fold_period_ticks;
-        let (begin, end) = (within.start * fold, within.end * fold);
-        if changed.iter().any(|range| range.begin().ticks() < end && range.end().ticks() > begin) {
+        if touched(changed, &within, self.key.fold_period_ticks).next().is_some() {
             return None;
         }
         let within = (within.start - start) as usize..(within.end - start) as usize;
@@ -443,11 +437,35 @@ struct Found {
     states: StateVec,
 }
 
+/// Which of these states or values, of so many ticks each, changes touch.
+pub(crate) fn touched(
+    changed: &[TimeRange],
+    numbers: &Range<i64>,
+    period_ticks: i64,
+) -> impl Iterator<Item = Range<i64>> {
+    let clamp = |number: i64| number.clamp(numbers.start, numbers.end);
+    changed
+        .iter()
+        .map(move |range| {
+            let from = range.begin().ticks().div_euclid(period_ticks);
+            // Of a change of which only the start of a sample counts, its end may be one too far.
+            let until = -(-range.end().ticks()).div_euclid(period_ticks);
+            clamp(from)..clamp(until)
+        })
+        .filter(|range| !range.is_empty())
+}
+
 /// The stamp that a chunk begins with.
 pub(crate) fn read_stamp(value: &[u8]) -> Option<Stamp> {
     let (commit, rest) = value.split_first_chunk()?;
     let (nonce, _) = rest.split_first_chunk()?;
     Some((i64::from_le_bytes(*commit), i64::from_le_bytes(*nonce)))
+}
+
+/// Begins a chunk, as [`read_stamp`] reads it.
+pub(crate) fn write_stamp(stamp: Stamp, value: &mut Vec<u8>) {
+    value.extend(stamp.0.to_le_bytes());
+    value.extend(stamp.1.to_le_bytes());
 }
 
 /// The parts of a chunk.
@@ -503,8 +521,7 @@ fn read_chunk(family: Family, per_chunk: usize, value: &[u8]) -> Option<Found> {
 fn write_chunk(stamp: Stamp, states: &StateVec, range: Range<usize>, known: &[usize]) -> (Vec<u8>, usize) {
     let filled: Vec<usize> = known.iter().copied().filter(|&at| states.is_filled(at)).collect();
     let mut value = Vec::new();
-    value.extend(stamp.0.to_le_bytes());
-    value.extend(stamp.1.to_le_bytes());
+    write_stamp(stamp, &mut value);
     for set in [known, &filled] {
         let mut bits = vec![0_u8; range.len() / 8];
         set.iter().map(|at| at - range.start).for_each(|at| bits[at / 8] |= 1 << (at % 8));

@@ -21,7 +21,7 @@ use sheaf_kernels::Statistic;
 use sheaf_model::TimeRange;
 use sheaf_store::Rollups;
 
-use crate::kept::{MOST_CHUNKS, Stamp, Validated, Verdict, read_stamp};
+use crate::kept::{MOST_CHUNKS, Stamp, Validated, Verdict, read_stamp, touched, write_stamp};
 use crate::rollup_key::ValueKey;
 
 /// Values of a chunk: with key and header they fill eight pages of the file nearly to the end.
@@ -282,8 +282,7 @@ impl KeptValues {
             return;
         }
         let mut value = Vec::with_capacity(HEADER_LEN + 8 * (joined.end - joined.start) as usize);
-        value.extend(stamp.0.to_le_bytes());
-        value.extend(stamp.1.to_le_bytes());
+        write_stamp(*stamp, &mut value);
         value.extend((joined.start - chunk * CHUNK).to_le_bytes());
         value.extend(before.as_flattened());
         value.extend(values.iter().flat_map(|value| value.to_le_bytes()));
@@ -323,24 +322,6 @@ impl Drop for KeptValues {
     fn drop(&mut self) {
         self.put_back(i64::MAX);
     }
-}
-
-/// Which of these values, of so many ticks each, changes touch.
-fn touched(
-    changed: &[TimeRange],
-    numbers: &Range<i64>,
-    period_ticks: i64,
-) -> impl Iterator<Item = Range<i64>> {
-    let clamp = |number: i64| number.clamp(numbers.start, numbers.end);
-    changed
-        .iter()
-        .map(move |range| {
-            let from = range.begin().ticks().div_euclid(period_ticks);
-            // Of a change of which only the start of a sample counts, its end may be one value too far.
-            let until = -(-range.end().ticks()).div_euclid(period_ticks);
-            clamp(from)..clamp(until)
-        })
-        .filter(|range| !range.is_empty())
 }
 
 /// Commit, nonce, and where the run begins.

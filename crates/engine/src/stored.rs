@@ -373,6 +373,10 @@ impl Reading {
         Reading { most_values, ..self }
     }
 
+    fn most_values(&self) -> i64 {
+        i64::try_from(self.most_values).unwrap_or(i64::MAX)
+    }
+
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
         self.usage
@@ -414,7 +418,7 @@ impl Reading {
     }
 
     fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
-        let most = i64::try_from(self.most_values).unwrap_or(i64::MAX);
+        let most = self.most_values();
         let Some(values) = &mut self.values else { return self.made(buffer) };
         let first = values.number(self.next);
         if let Some(columns) = values.take(first, most) {
@@ -485,7 +489,7 @@ impl Reading {
         if self.kept.values().any(|kept| kept.is_covered(from)) {
             return None;
         }
-        let most = self.ahead.min(i64::try_from(self.most_values).unwrap_or(i64::MAX));
+        let most = self.ahead.min(self.most_values());
         let end = self.fold_at(self.query.range.end().ticks()).min(from + most);
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
         for (&family, kept) in &self.kept {
@@ -518,7 +522,7 @@ impl Reading {
         let (steps, folds) = (self.ladder.steps as i64, self.ladder.folds() as i64);
         let per_step = self.ladder.folds_per_step as i64;
         let (step, last_step) = (from / per_step, end / per_step);
-        let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
+        let most_values = self.most_values();
         let buckets = (known(&mut self.kept_steps, step, last_step) / steps).min(most_values);
         let (of_steps, buckets) = if buckets > 0 {
             (true, buckets)
