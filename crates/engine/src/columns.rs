@@ -11,8 +11,8 @@ use crate::resolve::{Base, Resolved};
 use crate::spread::{Spread, read_spread};
 use crate::stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored};
 
-/// Values that are held at once, of all columns together: 64 MiB.
-const MOST_HELD: usize = 1 << 23;
+/// Values that are held at once, of all columns together: 32 MiB.
+const MOST_HELD: usize = 1 << 22;
 
 /// So many groups for each thread are enough to keep it busy, one after the other.
 const MANY_GROUPS: usize = 8;
