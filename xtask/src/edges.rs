@@ -21,6 +21,7 @@ use Edges::{Any, Only};
 const ALLOWED: &[(&str, Edges)] = &[
     ("xtask",             Only(&[])),
     ("sheaf-bench",       Any),
+    ("sheaf-fuzz",        Any),
     ("sheaf-server",      Only(&["sheaf-model", "sheaf-kernels", "sheaf-savings", "sheaf-sources", "sheaf-store",
                                  "sheaf-engine", "sheaf-db"])),
     ("sheaf-distributed", Only(&["sheaf-model", "sheaf-kernels", "sheaf-store", "sheaf-engine"])),

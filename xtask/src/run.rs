@@ -36,9 +36,17 @@ impl Workspace {
     }
 }
 
-/// The cargo that runs this task.
+/// The cargo that runs this task. Without what it says of this package: build scripts of others look at that, so they and
+/// all that depends on them would be built anew whenever cargo is called from here after it was called by hand.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(&name);
+        }
+    }
+    command
 }
 
 /// Runs a command and shows what it prints.

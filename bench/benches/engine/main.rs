@@ -185,7 +185,11 @@ fn run(asked: Option<&Asked>) -> Result<(), Failure> {
     let (name, scale) = if is_dry { ("engine-dry", SMALL) } else { ("engine", FULL) };
     let folder = asked.folder.join(name);
     fs::create_dir_all(&folder)?;
-    let program = std::env::var_os("SHEAF_BENCH_PROGRAM").ok_or("SHEAF_BENCH_PROGRAM names no program")?;
+    let built = std::env::var_os("SHEAF_BENCH_PROGRAM").ok_or("SHEAF_BENCH_PROGRAM names no program")?;
+    // As it is installed, and as the peers are: copied. A linker writes here and there, and what it has written lies in
+    // small pages, from which a process starts a millisecond later.
+    let program = folder.join("sheaf");
+    fs::copy(&built, &program)?;
     let mut peers = Vec::new();
     for peer in PEERS {
         // Cargo starts benchmarks in the folder of their package.
@@ -194,7 +198,7 @@ fn run(asked: Option<&Asked>) -> Result<(), Failure> {
     }
     let names: Vec<&str> = peers.iter().map(|(_, peer)| peer.name()).collect();
     let names = names.join(", ");
-    let others = Others { program: program.into(), python: asked.python.clone(), peers };
+    let others = Others { program, python: asked.python.clone(), peers };
     let mut bench = Bench { folder, scale, others: Some(others) };
     let default = DEFAULT.map(str::to_owned);
     let wanted = if asked.cases.is_empty() { &default[..] } else { &asked.cases };

@@ -33,7 +33,7 @@ impl Own {
             let range = snapshot.range(*series)?.ok_or_else(|| format!("{} has no samples", item.path))?;
             let range = item.path.period().widen(range)?;
             for block in read_columns(&snapshot, &[item], range, None).await? {
-                all.extend(block?.into_iter().flatten());
+                block?.iter().for_each(|column| all.extend_from_slice(column));
             }
         }
         Ok(all)

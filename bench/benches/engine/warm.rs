@@ -10,7 +10,8 @@ use crate::{Bench, compare, say};
 
 /// What is read: first cold without rollups, then into them, then out of them. What comes after is coarser, and answered from
 /// what the first left.
-const READS: [(&str, &[&str]); 2] = [("10_min_mean", &["1_h_max", "1_d_std"]), ("1_s_mean", &[])];
+const READS: [(&str, &[&str]); 4] =
+    [("10_min_mean", &["1_h_max", "1_d_std"]), ("1_min_mean", &[]), ("10_s_mean", &[]), ("1_s_mean", &[])];
 
 pub(crate) async fn run(bench: &mut Bench) -> Result<Value, Failure> {
     let set = Set::channel(&bench.scale);

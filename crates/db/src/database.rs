@@ -341,6 +341,8 @@ async fn await_connection(pool: &SqlitePool) {
     const MOMENT: Duration = Duration::from_micros(300);
     let begun = Instant::now();
     while pool.num_idle() == 0 && (1..READERS).contains(&pool.size()) && begun.elapsed() < MOMENT {
+        // Those who bring it may be waiting for this very core: without giving it up, they would for milliseconds.
+        std::thread::yield_now();
         tokio::task::yield_now().await;
     }
 }

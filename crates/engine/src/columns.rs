@@ -4,18 +4,21 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 use sheaf_model::{Kind, SamplePeriod, Threshold, TimeRange};
-use sheaf_store::{SampleBuffer, Snapshot, StoreError};
+use sheaf_store::{LentBuffer, SampleBuffer, SampleBuffers, Snapshot, StoreError};
 
 use crate::in_memory::ReadError;
 use crate::resolve::{Base, Resolved};
 use crate::spread::{Spread, read_spread};
 use crate::stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored};
 
-/// Values that are held at once, of all columns together: 64 MiB.
-const MOST_HELD: usize = 1 << 23;
+/// Values that are held at once, of all columns together: 32 MiB.
+const MOST_HELD: usize = 1 << 22;
 
-/// Groups that a thread reads one after the other at least, where there are so many.
-const GROUPS_IN_A_ROW: usize = 16;
+/// So many groups for each thread are enough to keep it busy, one after the other.
+const MANY_GROUPS: usize = 8;
+
+/// In how many runs groups are shared out, for each thread.
+const RUNS_PER_THREAD: usize = 16;
 
 /// Values of several paths, block by block, in order of time: for each path a column, all of the same length. The iterator
 /// blocks while it reads; after an error it ends.
@@ -24,6 +27,8 @@ const GROUPS_IN_A_ROW: usize = 16;
 pub struct Columns {
     groups: Vec<Group>,
     paths: usize,
+    /// For the threads that read them.
+    buffers: SampleBuffers,
     /// Of groups that have ended.
     usage: Usage,
 }
@@ -36,7 +41,7 @@ enum Values {
 }
 
 impl Values {
-    fn next(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+    fn next(&mut self, buffer: Option<&mut SampleBuffer>) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
         match self {
             Values::Sampled(reading) => reading.next_in(buffer),
             Values::Spread(spread, columns) => spread.next().map(|values| Ok(vec![values?; *columns])),
@@ -66,10 +71,10 @@ impl Group {
         self.block.first().map_or(0, |column| column.len().saturating_sub(self.used))
     }
 
-    /// Reads on if nothing is left; whether something is then.
-    fn fill(&mut self, buffer: &mut SampleBuffer) -> Result<bool, ReadError> {
+    /// Reads on if nothing is left; whether something is then. On this thread alone, if there is a buffer for that.
+    fn fill(&mut self, mut buffer: Option<&mut SampleBuffer>) -> Result<bool, ReadError> {
         while self.left() == 0 {
-            match self.values.next(buffer) {
+            match self.values.next(buffer.as_deref_mut()) {
                 Some(block) => (self.block, self.used) = (block?, 0),
                 None => return Ok(false),
             }
@@ -130,7 +135,7 @@ pub async fn read_columns(
         };
         groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }
-    Ok(Columns { groups, paths: items.len(), usage: Usage::default() })
+    Ok(Columns { groups, paths: items.len(), buffers: SampleBuffers::default(), usage: Usage::default() })
 }
 
 impl Columns {
@@ -140,11 +145,16 @@ impl Columns {
     }
 
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
-        // Short series keep only one core busy each, and those that follow each other lie in the same pages.
-        let in_a_row = self.groups.len().div_ceil(rayon::current_num_threads()).min(GROUPS_IN_A_ROW);
-        let groups = self.groups.par_iter_mut().with_min_len(in_a_row);
-        let fill = |buffer: &mut SampleBuffer, group: &mut Group| group.fill(buffer);
-        let filled = groups.map_init(SampleBuffer::default, fill).collect::<Result<Vec<bool>, _>>()?;
+        let filled: Vec<bool> = if self.groups.len() < MANY_GROUPS * rayon::current_num_threads() {
+            self.groups.iter_mut().map(|group| group.fill(None)).collect::<Result<_, _>>()?
+        } else {
+            // Each thread has series enough of its own, and those that follow each other lie in the same pages: a few runs
+            // of them for each thread, so that none waits for long at the end.
+            let in_a_row = self.groups.len() / (RUNS_PER_THREAD * rayon::current_num_threads());
+            let groups = self.groups.par_iter_mut().with_max_len(in_a_row.max(1));
+            let fill = |buffer: &mut LentBuffer<'_>, group: &mut Group| group.fill(Some(buffer));
+            groups.map_init(|| self.buffers.lend(), fill).collect::<Result<_, _>>()?
+        };
         if filled.contains(&false) {
             return Ok(None);
         }

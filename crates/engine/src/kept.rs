@@ -17,7 +17,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use sheaf_kernels::{Error as KernelError, Family, Grid, StateVec};
+use rayon::prelude::*;
+use sheaf_kernels::{Error as KernelError, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::{DataType, TimeRange};
 use sheaf_store::Rollups;
 
@@ -35,9 +36,19 @@ fn states_per_chunk(family: Family) -> usize {
 /// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
 const WINDOW_CHUNKS: i64 = 32;
 
+/// The most series of which chunks are loaded before the first of them is read: 128 MiB. Those of more are loaded one
+/// after the other.
+const MOST_LOADED_TOGETHER: usize = 64;
+
+/// Chunks that a thread loads at a time.
+const PART_CHUNKS: usize = 4;
+
+/// Chunks that a thread finishes at a time; each time costs as much as a chunk.
+const PART_AHEAD: usize = 16;
+
 /// Chunks whose stamps are looked up before a read begins. Nobody has states of a longer range: the rollups would not hold
 /// them.
-const MOST_CHUNKS: i64 = 1 << 16;
+pub(crate) const MOST_CHUNKS: i64 = 1 << 16;
 
 /// States are kept if they are this much smaller than their samples. A minute of seconds is 480 bytes against 56; with
 /// fewer samples a state, decoding them is not much slower than decoding states.
@@ -66,6 +77,15 @@ pub(crate) enum Verdict {
     Void,
 }
 
+/// What is kept; it holds for a snapshot if its stamp is of the past of that, but for what changed since.
+pub(crate) trait Validated: Send {
+    /// Loads the first of it, and finds all stamps on which [`Validated::judge`] then wants to hear a verdict. Blocks.
+    fn open(&mut self) -> HashSet<Stamp>;
+
+    /// Takes verdicts, and with them what is loaded.
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>);
+}
+
 /// The states of a range that are kept, chunk by chunk.
 pub(crate) struct Kept {
     rollups: Arc<Rollups>,
@@ -79,6 +99,8 @@ pub(crate) struct Kept {
     sample_bytes: u64,
     /// Samples that were folded because a state was not there.
     folded_samples: u64,
+    /// Chunks that are loaded before anything is asked for.
+    first_chunks: i64,
     /// The number of the first chunk that is loaded.
     first_chunk: i64,
     chunks: VecDeque<Chunk>,
@@ -105,21 +127,24 @@ pub(crate) struct Place {
     pub(crate) stamp: Stamp,
     pub(crate) range: TimeRange,
     pub(crate) data_type: DataType,
+    /// How many series are read together.
+    pub(crate) together: usize,
 }
 
 impl Kept {
     /// The states of a range. Nothing is loaded yet.
     pub(crate) fn new(place: Place) -> Kept {
-        let Place { rollups, key, stamp, range, data_type } = place;
+        let Place { rollups, key, stamp, range, data_type, together } = place;
         let fold = key.fold_period_ticks;
         let wanted = range.begin().ticks().div_euclid(fold)..range.end().ticks().div_euclid(fold);
         Kept {
             rollups,
             stamp,
             verdicts: HashMap::from([(stamp, Verdict::Past(Vec::new()))]),
-            samples_per_state: (fold / key.base.ticks()).unsigned_abs(),
+            samples_per_state: (fold / key.folded.base.ticks()).unsigned_abs(),
             sample_bytes: data_type.size_bytes() as u64,
             folded_samples: 0,
+            first_chunks: if together > MOST_LOADED_TOGETHER { 0 } else { WINDOW_CHUNKS },
             first_chunk: wanted.start.div_euclid(states_per_chunk(key.family) as i64),
             chunks: VecDeque::new(),
             states: StateVec::empty(key.family, 0),
@@ -148,25 +173,6 @@ impl Kept {
         (state - self.first()) as usize
     }
 
-    /// Loads the first chunks, and finds all stamps on which [`Kept::judge`] then wants to hear a verdict. Blocks.
-    pub(crate) fn open(&mut self) -> HashSet<Stamp> {
-        let loaded = self.first_chunk.saturating_add(WINDOW_CHUNKS).min(self.end_chunk());
-        self.load(loaded);
-        let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
-        let others = loaded..self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
-        self.rollups.visit(others.map(|chunk| self.key.of_chunk(chunk)), |_, value| {
-            stamps.extend(read_stamp(value));
-        });
-        stamps.remove(&self.stamp);
-        stamps
-    }
-
-    /// Takes verdicts, and with them what is loaded.
-    pub(crate) fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
-        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
-        self.judge_loaded();
-    }
-
     fn judge_loaded(&mut self) {
         let (per_chunk, fold) = (self.per_chunk(), self.key.fold_period_ticks);
         for (index, chunk) in self.chunks.iter_mut().enumerate().filter(|(_, chunk)| !chunk.is_judged) {
@@ -176,12 +182,8 @@ impl Kept {
             let known = &mut self.known[index * per_chunk as usize..][..per_chunk as usize];
             match self.verdicts.get(&stamp) {
                 Some(Verdict::Past(changed)) => {
-                    for range in changed {
-                        // Of a change of which only the start of a sample counts, its end may be one state too far.
-                        let from = range.begin().ticks().div_euclid(fold) - first;
-                        let until = -(-range.end().ticks()).div_euclid(fold) - first;
-                        let (from, until) = (from.clamp(0, per_chunk), until.clamp(0, per_chunk));
-                        known[from as usize..until as usize].fill(false);
+                    for changed in touched(changed, &(first..first + per_chunk), fold) {
+                        known[(changed.start - first) as usize..(changed.end - first) as usize].fill(false);
                     }
                 }
                 Some(Verdict::Void) => known.fill(false),
@@ -210,12 +212,21 @@ impl Kept {
         let from_chunk = self.first_chunk + self.chunks.len() as i64;
         let mut found: Vec<Option<Found>> = Vec::new();
         found.resize_with((until_chunk - from_chunk).max(0) as usize, || None);
-        let keys = (from_chunk..until_chunk).map(|chunk| self.key.of_chunk(chunk));
-        self.rollups.visit(keys, |index, value| {
-            if let Some(slot) = found.get_mut(index) {
-                *slot = read_chunk(self.key.family, per_chunk, value);
-            }
-        });
+        let load_part = |(part, found): (usize, &mut [Option<Found>])| {
+            let first = from_chunk + (part * PART_CHUNKS) as i64;
+            let keys = (first..).take(found.len()).map(|chunk| self.key.of_chunk(chunk));
+            self.rollups.visit(keys, |index, value| {
+                if let Some(slot) = found.get_mut(index) {
+                    *slot = read_chunk(self.key.family, per_chunk, value);
+                }
+            });
+        };
+        if found.len() > PART_CHUNKS {
+            found.par_chunks_mut(PART_CHUNKS).enumerate().for_each(load_part);
+        } else {
+            load_part((0, &mut found));
+        }
+        self.states.reserve(found.len() * per_chunk);
         for found in found {
             let chunk = Chunk { stamp: None, is_judged: true, is_apart: false, has_changed: false };
             // A chunk that does not fit the family is none; there are no such chunks.
@@ -288,6 +299,95 @@ impl Kept {
         self.states.coarsen_range(self.at(states.start)..self.at(states.end), grid)
     }
 
+    /// The values of these states. They are covered and known.
+    pub(crate) fn finish(
+        &self,
+        states: Range<i64>,
+        statistic: Statistic,
+        gate: Gate,
+    ) -> Result<Vec<f64>, KernelError> {
+        self.states.finish_range(self.at(states.start)..self.at(states.end), statistic, gate)
+    }
+
+    /// Whether this state is covered.
+    pub(crate) fn is_covered(&self, state: i64) -> bool {
+        (self.first()..self.first() + self.known.len() as i64).contains(&state)
+    }
+
+    /// The values of states that are not covered, a column for each statistic, straight from what is kept: without states in
+    /// memory this takes a third of the time. They end with the first chunk of which anything is not known.
+    pub(crate) fn finish_ahead(
+        &self,
+        states: Range<i64>,
+        statistics: &[Statistic],
+        gate: Gate,
+    ) -> Vec<Vec<f64>> {
+        let per_chunk = self.per_chunk();
+        let end = -(-states.end).div_euclid(per_chunk);
+        let finish_part = |first: i64| {
+            let part = first..end.min(first + PART_AHEAD as i64);
+            let mut found: Vec<Option<Vec<Vec<f64>>>> = vec![None; (part.end - part.start) as usize];
+            let keys = part.map(|chunk| self.key.of_chunk(chunk));
+            self.rollups.visit(keys, |index, value| {
+                if let Some(slot) = found.get_mut(index) {
+                    let start = (first + index as i64) * per_chunk;
+                    let within = states.start.max(start)..states.end.min(start + per_chunk);
+                    *slot = self.finish_chunk(start, within, value, statistics, gate);
+                }
+            });
+            found
+        };
+        let parts: Vec<i64> = (states.start.div_euclid(per_chunk)..end).step_by(PART_AHEAD).collect();
+        let found: Vec<_> = match parts[..] {
+            [part] => finish_part(part),
+            _ => parts.into_par_iter().flat_map_iter(finish_part).collect(),
+        };
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); statistics.len()];
+        for found in found.into_iter().map_while(|found| found) {
+            columns.iter_mut().zip(found).for_each(|(column, values)| column.extend(values));
+        }
+        columns
+    }
+
+    /// The values of these states of the chunk that begins with state `start`; none if any of them is not known.
+    fn finish_chunk(
+        &self,
+        start: i64,
+        within: Range<i64>,
+        value: &[u8],
+        statistics: &[Statistic],
+        gate: Gate,
+    ) -> Option<Vec<Vec<f64>>> {
+        let per_chunk = self.per_chunk() as usize;
+        let parts = Parts::read(per_chunk, value)?;
+        let Some(Verdict::Past(changed)) = self.verdicts.get(&parts.stamp) else { return None };
+        if touched(changed, &within, self.key.fold_period_ticks).next().is_some() {
+            return None;
+        }
+        let within = (within.start - start) as usize..(within.end - start) as usize;
+        if !within.clone().all(|at| is_set(parts.known, at)) {
+            return None;
+        }
+        let mut columns = StateVec::finish_encoded(self.key.family, parts.states, statistics, gate).ok()?;
+        let filled = parts.filled();
+        for (column, &statistic) in columns.iter_mut().zip(statistics) {
+            if column.len() != filled {
+                return None;
+            }
+            if filled < per_chunk {
+                let empty = StateVec::empty(self.key.family, 1);
+                let &[missing] = empty.finish(statistic, gate).ok()?.as_slice() else { return None };
+                let mut values = column.iter();
+                let all = (0..per_chunk)
+                    .map(|at| if is_set(parts.filled, at) { values.next().copied() } else { Some(missing) });
+                *column = all.collect::<Option<_>>()?;
+            }
+            column.truncate(within.end);
+            column.drain(..within.start);
+        }
+        Some(columns)
+    }
+
     /// These states, known or not. They are covered.
     pub(crate) fn states(&self, states: Range<i64>) -> StateVec {
         self.states.select(self.at(states.start)..self.at(states.end))
@@ -305,6 +405,25 @@ impl Kept {
     }
 }
 
+impl Validated for Kept {
+    fn open(&mut self) -> HashSet<Stamp> {
+        let loaded = self.first_chunk.saturating_add(self.first_chunks).min(self.end_chunk());
+        self.load(loaded);
+        let mut stamps: HashSet<Stamp> = self.chunks.iter().filter_map(|chunk| chunk.stamp).collect();
+        let until = self.end_chunk().min(self.first_chunk.saturating_add(MOST_CHUNKS));
+        // Of those that are loaded later, a stamp that is damaged now is only one too many.
+        let others = (loaded..until).map(|chunk| self.key.of_chunk(chunk));
+        self.rollups.peek(others, |_, head| stamps.extend(read_stamp(head)));
+        stamps.remove(&self.stamp);
+        stamps
+    }
+
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
+        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
+        self.judge_loaded();
+    }
+}
+
 /// What was made of samples is worth keeping, whoever lost interest in the values.
 impl Drop for Kept {
     fn drop(&mut self) {
@@ -318,40 +437,91 @@ struct Found {
     states: StateVec,
 }
 
-fn read_stamp(value: &[u8]) -> Option<Stamp> {
+/// Which of these states or values, of so many ticks each, changes touch.
+pub(crate) fn touched(
+    changed: &[TimeRange],
+    numbers: &Range<i64>,
+    period_ticks: i64,
+) -> impl Iterator<Item = Range<i64>> {
+    let clamp = |number: i64| number.clamp(numbers.start, numbers.end);
+    changed
+        .iter()
+        .map(move |range| {
+            let from = range.begin().ticks().div_euclid(period_ticks);
+            // Of a change of which only the start of a sample counts, its end may be one too far.
+            let until = -(-range.end().ticks()).div_euclid(period_ticks);
+            clamp(from)..clamp(until)
+        })
+        .filter(|range| !range.is_empty())
+}
+
+/// The stamp that a chunk begins with.
+pub(crate) fn read_stamp(value: &[u8]) -> Option<Stamp> {
     let (commit, rest) = value.split_first_chunk()?;
     let (nonce, _) = rest.split_first_chunk()?;
     Some((i64::from_le_bytes(*commit), i64::from_le_bytes(*nonce)))
 }
 
+/// Begins a chunk, as [`read_stamp`] reads it.
+pub(crate) fn write_stamp(stamp: Stamp, value: &mut Vec<u8>) {
+    value.extend(stamp.0.to_le_bytes());
+    value.extend(stamp.1.to_le_bytes());
+}
+
+/// The parts of a chunk.
+struct Parts<'a> {
+    stamp: Stamp,
+    /// Bits.
+    known: &'a [u8],
+    filled: &'a [u8],
+    states: &'a [u8],
+}
+
+impl Parts<'_> {
+    fn read(per_chunk: usize, value: &[u8]) -> Option<Parts<'_>> {
+        let stamp = read_stamp(value)?;
+        let (known, rest) = value.get(16..)?.split_at_checked(per_chunk / 8)?;
+        let (filled, states) = rest.split_at_checked(per_chunk / 8)?;
+        let is_right = known.iter().zip(filled).all(|(known, filled)| filled & !known == 0);
+        is_right.then_some(Parts { stamp, known, filled, states })
+    }
+
+    /// How many states there are bytes of.
+    fn filled(&self) -> usize {
+        self.filled.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+}
+
+fn is_set(bits: &[u8], at: usize) -> bool {
+    bits[at / 8] >> (at % 8) & 1 == 1
+}
+
 fn read_chunk(family: Family, per_chunk: usize, value: &[u8]) -> Option<Found> {
-    let stamp = read_stamp(value)?;
-    let (known, rest) = value.get(16..)?.split_at_checked(per_chunk / 8)?;
-    let (filled, rest) = rest.split_at_checked(per_chunk / 8)?;
-    let states = StateVec::decode(family, rest).ok()?;
-    let count: u32 = filled.iter().map(|byte| byte.count_ones()).sum();
-    if known.iter().zip(filled).any(|(known, filled)| filled & !known != 0) || states.len() != count as usize
-    {
+    let parts = Parts::read(per_chunk, value)?;
+    let states = StateVec::decode(family, parts.states).ok()?;
+    if states.len() != parts.filled() {
         return None;
     }
-    let is_set = |bits: &[u8], at: usize| bits[at / 8] >> (at % 8) & 1 == 1;
     let states = if states.len() == per_chunk {
         states
     } else {
         let mut all = StateVec::empty(family, per_chunk);
-        all.put((0..per_chunk).filter(|&at| is_set(filled, at)), states).ok()?;
+        all.put((0..per_chunk).filter(|&at| is_set(parts.filled, at)), states).ok()?;
         all
     };
-    let known = (0..per_chunk).map(|at| is_set(known, at)).collect();
-    Some(Found { stamp, known, states })
+    let known = if parts.known.iter().all(|byte| *byte == u8::MAX) {
+        vec![true; per_chunk]
+    } else {
+        (0..per_chunk).map(|at| is_set(parts.known, at)).collect()
+    };
+    Some(Found { stamp: parts.stamp, known, states })
 }
 
 /// A chunk of the states in a range, of which these are known; and how many bytes of it are states.
 fn write_chunk(stamp: Stamp, states: &StateVec, range: Range<usize>, known: &[usize]) -> (Vec<u8>, usize) {
     let filled: Vec<usize> = known.iter().copied().filter(|&at| states.is_filled(at)).collect();
     let mut value = Vec::new();
-    value.extend(stamp.0.to_le_bytes());
-    value.extend(stamp.1.to_le_bytes());
+    write_stamp(stamp, &mut value);
     for set in [known, &filled] {
         let mut bits = vec![0_u8; range.len() / 8];
         set.iter().map(|at| at - range.start).for_each(|at| bits[at / 8] |= 1 << (at % 8));

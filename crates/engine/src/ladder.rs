@@ -37,37 +37,65 @@ pub fn fold_period(base: SamplePeriod, wanted: SamplePeriod) -> SamplePeriod {
     SamplePeriod::from_ticks(fold_ticks).unwrap_or(wanted)
 }
 
-/// How samples become wanted buckets.
+/// The fewest buckets at the fold period that are worth a step.
+const FEWEST_FOLDS: i64 = 16;
+
+/// How samples become wanted buckets: they fold, the folded ones merge into *steps*, and these into what is wanted. Steps are
+/// a coarser rung, whose states are kept as well: months at 100 Hz need not be merged of half minutes every time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ladder {
     /// Samples of a bucket at the fold period.
     pub(crate) per_fold: u64,
-    /// Buckets at the fold period in a wanted one.
-    pub(crate) folds: u64,
+    /// Buckets at the fold period in a step; 1 where there are no steps between.
+    pub(crate) folds_per_step: u64,
+    /// Steps in a wanted bucket.
+    pub(crate) steps: u64,
 }
 
 impl Ladder {
     /// From samples at `base` to buckets of `wanted`, which is a multiple of it.
     pub(crate) fn new(base: SamplePeriod, wanted: SamplePeriod) -> Ladder {
         let (base, wanted) = (base.ticks(), wanted.ticks());
-        let fits = |rung: &i64| {
-            rung % base == 0
-                && wanted % rung == 0
-                && (FEWEST_SAMPLES..=JOB_SLOTS as i64).contains(&(rung / base))
+        // As each rung divides the next one, all periods that share a step share what it is made of.
+        let rung_with = |fewest: i64| {
+            let fits = |rung: &i64| {
+                rung % base == 0 && wanted % rung == 0 && (fewest..=JOB_SLOTS as i64).contains(&(rung / base))
+            };
+            RUNGS.into_iter().find(fits)
         };
-        let fold = RUNGS.into_iter().find(fits).unwrap_or(wanted);
-        Ladder { per_fold: (fold / base).unsigned_abs(), folds: (wanted / fold).unsigned_abs() }
+        let fold = rung_with(FEWEST_SAMPLES).unwrap_or(wanted);
+        let step = rung_with(fold / base * FEWEST_FOLDS).unwrap_or(fold);
+        Ladder {
+            per_fold: (fold / base).unsigned_abs(),
+            folds_per_step: (step / fold).unsigned_abs(),
+            steps: (wanted / step).unsigned_abs(),
+        }
+    }
+
+    /// Buckets at the fold period in a wanted one.
+    pub(crate) fn folds(self) -> u64 {
+        self.folds_per_step * self.steps
+    }
+
+    /// Samples of a step.
+    pub(crate) fn per_step(self) -> u64 {
+        self.per_fold * self.folds_per_step
     }
 
     /// Samples of a wanted bucket.
     pub(crate) fn per_bucket(self) -> u64 {
-        self.per_fold * self.folds
+        self.per_step() * self.steps
     }
 
-    /// Samples of the parts that a wanted bucket is merged from: whole fold buckets, or a piece of one that is too large
-    /// for a job.
+    /// Samples of the parts that a wanted bucket is merged from: whole steps, or a piece of a bucket at the fold period that
+    /// is too large for a job.
     pub(crate) fn per_part(self) -> u64 {
-        if self.per_fold > JOB_SLOTS { JOB_SLOTS } else { JOB_SLOTS / self.per_fold * self.per_fold }
+        if self.per_step() > JOB_SLOTS { JOB_SLOTS } else { JOB_SLOTS / self.per_step() * self.per_step() }
+    }
+
+    /// Whether states of steps are others than those at the fold period.
+    pub(crate) fn has_steps(self) -> bool {
+        self.folds_per_step > 1
     }
 
     /// Whether a single bucket at the fold period takes several jobs. It then is the wanted one.
@@ -89,7 +117,8 @@ mod tests {
         let ladder = Ladder::new(base.parse().unwrap(), wanted.parse().unwrap());
         assert!(ladder.per_bucket() * ladder.buckets_per_job() <= JOB_SLOTS);
         assert!(ladder.per_part() <= JOB_SLOTS);
-        (ladder.per_fold, ladder.folds)
+        assert_eq!(ladder.per_part() % ladder.per_step().min(JOB_SLOTS), 0);
+        (ladder.per_fold, ladder.folds())
     }
 
     #[test]
@@ -102,6 +131,21 @@ mod tests {
         assert_eq!(ladder("1_s", "2_h"), (600, 12));
         assert_eq!(ladder("1_s", "90_min"), (600, 9));
         assert_eq!(ladder("1_h", "1_d"), (24, 1));
+    }
+
+    #[test]
+    fn steps_lie_between_where_there_are_many_states() {
+        let steps = |base: &str, wanted: &str| {
+            let ladder = Ladder::new(base.parse().unwrap(), wanted.parse().unwrap());
+            (ladder.folds_per_step, ladder.steps)
+        };
+        assert_eq!(steps("10_ms", "1_min"), (1, 2));
+        assert_eq!(steps("10_ms", "10_min"), (20, 1));
+        assert_eq!(steps("10_ms", "1_h"), (20, 6));
+        assert_eq!(steps("1_s", "1_h"), (1, 6));
+        assert_eq!(steps("1_s", "1_d"), (36, 4));
+        // A step would be more than a job.
+        assert_eq!(steps("100_us", "1_min"), (1, 600));
     }
 
     #[test]

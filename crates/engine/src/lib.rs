@@ -18,6 +18,7 @@ mod finalize;
 mod in_memory;
 mod ingest;
 mod kept;
+mod kept_values;
 mod ladder;
 mod resolve;
 mod rollup_key;

@@ -106,6 +106,9 @@ async fn named(
         }
     }
     let mut found = vec![None; paths.len()];
+    if keys.is_empty() {
+        return Ok(found);
+    }
     let ids = store.find_all(&keys).await?;
     let (places, ids): (Vec<usize>, Vec<SeriesId>) =
         places.into_iter().zip(ids).filter_map(|(place, id)| Some((place, id?))).unzip();

@@ -12,13 +12,14 @@ use sheaf_model::{
     DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
 };
 use sheaf_sources::{DataSource, SourceError, SourceSeries};
-use sheaf_store::{Layout, Rollups, SampleBuffer, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_store::{Layout, Rollups, SampleBuffer, SampleBuffers, Scan, SeriesId, Snapshot, StoreError};
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
-use crate::kept::{Kept, Place, Stamp, Verdict, pays};
+use crate::kept::{Kept, Place, Stamp, Validated, Verdict, pays};
+use crate::kept_values::{KeptValues, ValuePlace};
 use crate::ladder::{JOB_SLOTS, Ladder};
-use crate::rollup_key::RollupKey;
+use crate::rollup_key::{Folded, RollupKey, ValueKey};
 use crate::statistic;
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
@@ -38,6 +39,13 @@ const JOBS_IN_A_ROW: usize = 4;
 /// core, beside the bytes they come from.
 const PART_SLOTS: u64 = 1 << 14;
 
+/// States of buckets that a thread makes values of at a time.
+const PART_STATES: i64 = 4096;
+
+/// States whose values are looked for ahead of those that are loaded: more of them as long as all are found.
+const FEWEST_AHEAD: i64 = 1 << 14;
+const MOST_AHEAD: i64 = 1 << 17;
+
 /// What is asked of a series: kinds at one period, over a range.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -54,7 +62,7 @@ pub struct Query {
 /// Where the values of a reading came from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Buckets at the fold period whose states were kept in rollups.
+    /// Buckets at the fold period that rollups had the answer for, as states or as values.
     pub kept_buckets: u64,
     /// Buckets at the fold period that were folded from samples.
     pub folded_buckets: u64,
@@ -86,21 +94,28 @@ enum Origin {
 /// A block has a column for each kind, all of the same length. Values are `f64`, so integers beyond 2⁵³ are rounded. What
 /// lies outside the samples is missing. The same snapshot always gives the same bits, with and without rollups.
 pub struct Reading {
-    /// None where the states that are kept answer all.
+    /// None where what is kept answers all.
     origin: Option<Origin>,
     base: SamplePeriod,
     query: Query,
     ladder: Ladder,
     /// The statistic of each kind, and the family of states that it is made of.
     statistics: Vec<Option<(Statistic, Family)>>,
-    /// Those of the families whose states are kept.
+    /// Values that were given before, where states are kept of all families.
+    values: Option<KeptValues>,
+    /// Those of the families whose states are kept, at the fold period and of steps.
     kept: BTreeMap<Family, Kept>,
+    kept_steps: BTreeMap<Family, Kept>,
     gate: Option<Gate>,
     /// Begin of the first value that has not been read.
     next: i64,
     usage: Usage,
     /// The most values of a column in a block.
     most_values: u64,
+    /// States to look for ahead of those that are loaded.
+    ahead: i64,
+    /// For the threads that do its jobs.
+    buffers: SampleBuffers,
 }
 
 /// A query of a series of the store, with the help of rollups, if there are any, and adding to them.
@@ -138,8 +153,12 @@ pub async fn read_many_stored(
     wanted: Vec<StoredQuery<'_>>,
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
-    let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted)).collect::<Result<_, _>>()?;
-    let mut readings = open_kept(snapshot, &series, readings).await?;
+    let readings =
+        wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len())).collect::<Result<_, _>>()?;
+    // Each is looked for where what comes before it is not enough.
+    let readings = open_kept(snapshot, &series, readings, Reading::kept_values).await?;
+    let readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept_steps)).await?;
+    let mut readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept)).await?;
     let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
     for (reading, &series) in readings.iter_mut().zip(&series) {
         if !reading.is_answered() {
@@ -154,8 +173,8 @@ pub async fn read_many_stored(
     Ok(readings)
 }
 
-/// A reading that has no samples yet, and has not looked into rollups.
-fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, ReadError> {
+/// A reading that has no samples yet, and has not looked into rollups; one of so many.
+fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>, together: usize) -> Result<Reading, ReadError> {
     let StoredQuery { series, query, rollups } = wanted;
     let spec = snapshot.spec(series)?;
     let Layout::Regular { period: base, .. } = spec.layout else {
@@ -168,27 +187,56 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>) -> Result<Reading, Read
         .iter()
         .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
         .collect();
-    let mut kept = BTreeMap::new();
-    for &(_, family) in statistics.iter().flatten() {
-        if let Some(rollups) = rollups.filter(|_| is_kept(family)) {
-            kept.entry(family).or_insert_with(|| {
-                let key = RollupKey {
-                    store: snapshot.store_id(),
-                    series,
-                    base,
-                    source_revision: 0,
-                    family,
-                    fold_period_ticks: ladder.per_fold as i64 * base.ticks(),
-                };
-                let (stamp, range) = ((snapshot.commit(), snapshot.nonce()), query.range);
-                Kept::new(Place { rollups: rollups.clone(), key, stamp, range, data_type: spec.data_type })
-            });
-        }
-    }
+    let folded = Folded { store: snapshot.store_id(), series, base, source_revision: 0 };
+    let stamp = (snapshot.commit(), snapshot.nonce());
+    let kept_at = |samples: u64| -> BTreeMap<Family, Kept> {
+        let families =
+            statistics.iter().flatten().map(|&(_, family)| family).filter(|&family| is_kept(family));
+        let kept = |family| {
+            let rollups = rollups?.clone();
+            let fold_period_ticks = samples as i64 * base.ticks();
+            let key = RollupKey { folded: folded.clone(), family, fold_period_ticks };
+            let place =
+                Place { rollups, key, stamp, range: query.range, data_type: spec.data_type, together };
+            Some((family, Kept::new(place)))
+        };
+        families.filter_map(kept).collect()
+    };
+    let kept = kept_at(ladder.per_fold);
+    let kept_steps = if ladder.has_steps() { kept_at(ladder.per_step()) } else { BTreeMap::new() };
     let next = query.range.begin().ticks();
     let usage = Usage::default();
     let most_values = u64::MAX;
-    Ok(Reading { origin: None, base, query, ladder, statistics, kept, gate, next, usage, most_values })
+    let mut reading = Reading {
+        origin: None,
+        base,
+        query,
+        ladder,
+        statistics,
+        values: None,
+        kept,
+        kept_steps,
+        gate,
+        next,
+        usage,
+        most_values,
+        ahead: FEWEST_AHEAD,
+        buffers: SampleBuffers::default(),
+    };
+    if let (Some(gate), Some(rollups), true) = (gate, rollups, reading.is_kept_alone()) {
+        let statistics = reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect();
+        let key = ValueKey { folded, period_ticks: reading.query.period.ticks(), gate };
+        let place = ValuePlace {
+            rollups: rollups.clone(),
+            key,
+            statistics,
+            stamp,
+            range: reading.query.range,
+            together,
+        };
+        reading.values = Some(KeptValues::new(place));
+    }
+    Ok(reading)
 }
 
 /// Begins to read a series of a source, without rollups.
@@ -209,11 +257,15 @@ pub fn read_in_place(
         statistics: query.kinds.iter().map(of_kind).collect(),
         query,
         ladder,
+        values: None,
         kept: BTreeMap::new(),
+        kept_steps: BTreeMap::new(),
         gate,
         next,
         usage: Usage::default(),
         most_values: u64::MAX,
+        ahead: FEWEST_AHEAD,
+        buffers: SampleBuffers::default(),
     })
 }
 
@@ -239,17 +291,26 @@ fn checked(
     Ok((ladder, gate))
 }
 
-/// Opens what is kept, and validates it against the snapshot.
+/// The states of each family.
+fn each(kept: &mut BTreeMap<Family, Kept>) -> Vec<&mut dyn Validated> {
+    kept.values_mut().map(|kept| kept as &mut dyn Validated).collect()
+}
+
+/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need.
 async fn open_kept(
     snapshot: &Snapshot,
     series: &[SeriesId],
     mut readings: Vec<Reading>,
+    kept: fn(&mut Reading) -> Vec<&mut dyn Validated>,
 ) -> Result<Vec<Reading>, ReadError> {
-    if readings.iter().all(|reading| reading.kept.is_empty()) {
+    if readings.iter_mut().all(|reading| reading.is_answered() || kept(reading).is_empty()) {
         return Ok(readings);
     }
     let opened = tokio::task::spawn_blocking(move || {
-        let open = |reading: &mut Reading| reading.kept.values_mut().flat_map(Kept::open).collect();
+        let open = |reading: &mut Reading| match reading.is_answered() {
+            true => HashSet::new(),
+            false => kept(reading).into_iter().flat_map(Validated::open).collect(),
+        };
         let stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
         (readings, stamps)
     });
@@ -268,7 +329,7 @@ async fn open_kept(
             };
             verdicts.insert(stamp, verdict);
         }
-        reading.kept.values_mut().for_each(|kept| kept.judge(&verdicts));
+        kept(reading).into_iter().for_each(|kept| kept.judge(&verdicts));
     }
     Ok(readings)
 }
@@ -279,12 +340,26 @@ struct Done {
     merged: BTreeMap<Family, StateVec>,
     /// States at the fold period that were not kept, from which bucket on.
     new: Vec<(i64, BTreeMap<Family, StateVec>)>,
+    /// States of all steps, where there are any and they are to be kept.
+    steps: Option<(i64, BTreeMap<Family, StateVec>)>,
     /// The samples of the range, where they are needed beside the states.
     samples: Option<Samples>,
     usage: Usage,
 }
 
+/// Buckets whose states are kept.
+struct KeptPart {
+    columns: Vec<Vec<f64>>,
+    /// States of steps that were not kept, and shall be.
+    steps: BTreeMap<Family, StateVec>,
+}
+
 impl Reading {
+    /// The values that are kept, if any are.
+    fn kept_values(&mut self) -> Vec<&mut dyn Validated> {
+        self.values.iter_mut().map(|values| values as &mut dyn Validated).collect()
+    }
+
     /// How many values each column has in all.
     pub fn values(&self) -> u64 {
         self.query.range.count(self.query.period)
@@ -296,6 +371,10 @@ impl Reading {
     pub fn in_blocks_of(self, values: usize) -> Reading {
         let most_values = (values / self.statistics.len().max(1)).max(1) as u64;
         Reading { most_values, ..self }
+    }
+
+    fn most_values(&self) -> i64 {
+        i64::try_from(self.most_values).unwrap_or(i64::MAX)
     }
 
     /// Where the values that were given so far came from.
@@ -313,9 +392,12 @@ impl Reading {
         (JOB_SLOTS as i64 / (period / base).max(1)).unsigned_abs().min(self.most_values)
     }
 
-    /// The next values, and an error but once. Of short series, each behind the one before, the samples are read into
-    /// `buffer`.
-    pub(crate) fn next_in(&mut self, buffer: &mut SampleBuffer) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
+    /// The next values, and an error but once: on this thread alone, with samples read into `buffer`, if there is one. That
+    /// is for those who read many series, each behind the one before.
+    pub(crate) fn next_in(
+        &mut self,
+        buffer: Option<&mut SampleBuffer>,
+    ) -> Option<Result<Vec<Vec<f64>>, ReadError>> {
         let end = self.query.range.end().ticks();
         if self.next >= end {
             return None;
@@ -324,10 +406,39 @@ impl Reading {
         if block.is_err() {
             self.next = end;
         }
+        if self.next >= end {
+            // Nothing of it is needed any more, and there may be thousands of others.
+            self.values = None;
+            self.kept.clear();
+            self.kept_steps.clear();
+            self.origin = None;
+            self.buffers = SampleBuffers::default();
+        }
         Some(block)
     }
 
-    fn block(&mut self, buffer: &mut SampleBuffer) -> Result<Vec<Vec<f64>>, ReadError> {
+    fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        let most = self.most_values();
+        let Some(values) = &mut self.values else { return self.made(buffer) };
+        let first = values.number(self.next);
+        if let Some(columns) = values.take(first, most) {
+            let count = columns.first().map_or(0, Vec::len);
+            self.next += count as i64 * self.query.period.ticks();
+            self.usage.kept_buckets += count as u64 * self.ladder.folds();
+            return Ok(columns);
+        }
+        let columns = self.made(buffer)?;
+        if let Some(values) = &mut self.values {
+            values.add(first, &columns, self.ladder.per_bucket());
+        }
+        Ok(columns)
+    }
+
+    /// The next values, made of states or samples.
+    fn made(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        if let Some(columns) = self.ahead() {
+            return Ok(columns);
+        }
         if let Some(columns) = self.kept_buckets()? {
             return Ok(columns);
         }
@@ -348,62 +459,155 @@ impl Reading {
                 let most = most.min(rayon::current_num_threads() * per_thread);
                 let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
                 self.cover(&jobs);
-                let parts: Vec<(Vec<Vec<f64>>, Done)> = match jobs[..] {
-                    [job] => vec![self.small_buckets(job, buffer)?],
-                    _ => jobs
+                let parts: Vec<(Vec<Vec<f64>>, Done)> = match buffer {
+                    Some(buffer) => jobs
+                        .into_iter()
+                        .map(|job| self.small_buckets(job, buffer))
+                        .collect::<Result<_, _>>()?,
+                    None => jobs
                         .into_par_iter()
                         .with_min_len(JOBS_IN_A_ROW / 2)
                         .with_max_len(JOBS_IN_A_ROW)
-                        .map_init(SampleBuffer::default, |buffer, job| self.small_buckets(job, buffer))
+                        .map_init(|| self.buffers.lend(), |buffer, job| self.small_buckets(job, buffer))
                         .collect::<Result<_, _>>()?,
                 };
                 let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
                 for (part, done) in parts {
                     self.keep(done)?;
-                    columns.iter_mut().zip(part).for_each(|(column, part)| column.extend(part));
+                    append_columns(&mut columns, part);
                 }
                 Ok(columns)
             }
         }
     }
 
-    /// The next values for which all states are kept, as far as these are loaded.
+    /// The next values straight from what is kept, where the buckets that are folded are those that are wanted, and not
+    /// loaded.
+    fn ahead(&mut self) -> Option<Vec<Vec<f64>>> {
+        let gate = self.gate.filter(|_| self.ladder.folds() == 1 && self.is_kept_alone())?;
+        let from = self.fold_at(self.next);
+        if self.kept.values().any(|kept| kept.is_covered(from)) {
+            return None;
+        }
+        let most = self.ahead.min(self.most_values());
+        let end = self.fold_at(self.query.range.end().ticks()).min(from + most);
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
+        for (&family, kept) in &self.kept {
+            let wanted = self.statistics.iter().enumerate().filter_map(|(at, wanted)| Some((at, (*wanted)?)));
+            let of_family = wanted.filter(|(_, (_, other))| *other == family);
+            let (places, statistics): (Vec<usize>, Vec<Statistic>) =
+                of_family.map(|(at, (statistic, _))| (at, statistic)).unzip();
+            let finished = kept.finish_ahead(from..end, &statistics, gate);
+            places.into_iter().zip(finished).for_each(|(at, column)| columns[at] = column);
+        }
+        let values = columns.iter().map(Vec::len).min().unwrap_or_default();
+        // What is not known throughout is loaded, and looked at state by state.
+        self.ahead =
+            if values as i64 == end - from { (2 * self.ahead).min(MOST_AHEAD) } else { FEWEST_AHEAD };
+        if values == 0 {
+            return None;
+        }
+        columns.iter_mut().for_each(|column| column.truncate(values));
+        self.next += values as i64 * self.query.period.ticks();
+        self.usage.kept_buckets += values as u64;
+        Some(columns)
+    }
+
+    /// The next values for which all states are kept, of steps or at the fold period, as far as these are loaded.
     fn kept_buckets(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
         if !self.is_kept_alone() {
             return Ok(None);
         }
         let (from, end) = (self.fold_at(self.next), self.fold_at(self.query.range.end().ticks()));
-        self.kept.values_mut().for_each(|kept| kept.cover(from, from + 1));
-        let known = self.kept.values().map(|kept| kept.known_until(from, end)).min().unwrap_or(from);
-        let folds = self.ladder.folds as i64;
-        let most_values = i64::try_from(self.most_values).unwrap_or(i64::MAX);
-        let buckets = ((known - from) / folds).min(most_values);
+        let (steps, folds) = (self.ladder.steps as i64, self.ladder.folds() as i64);
+        let per_step = self.ladder.folds_per_step as i64;
+        let (step, last_step) = (from / per_step, end / per_step);
+        let most_values = self.most_values();
+        let buckets = (known(&mut self.kept_steps, step, last_step) / steps).min(most_values);
+        let (of_steps, buckets) = if buckets > 0 {
+            (true, buckets)
+        } else {
+            (false, (known(&mut self.kept, from, end) / folds).min(most_values))
+        };
         if buckets == 0 {
             return Ok(None);
         }
-        let mut merged = BTreeMap::new();
-        for (&family, kept) in &self.kept {
-            let states = if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
-                kept.merged(from..from + buckets * folds, Grid::new(folds as usize, 0)?)
-            } else {
-                // In parts, as when they are folded.
-                let per_part = Grid::new((self.ladder.per_part() / self.ladder.per_fold) as usize, 0)?;
-                let mut all = StateVec::empty(family, 0);
-                for bucket in (0..buckets).map(|bucket| from + bucket * folds) {
-                    let parts = kept.merged(bucket..bucket + folds, per_part);
-                    all.append(parts.coarsen(Grid::new(parts.len(), 0)?))?;
-                }
-                all
-            };
-            merged.insert(family, states);
-        }
+        let (first, per_bucket) = if of_steps { (step, steps) } else { (from, folds) };
+        let states = first..first + buckets * per_bucket;
+        let per_part = (PART_STATES / per_bucket).max(1) * per_bucket;
+        let part = |begin: i64| self.kept_part(begin..states.end.min(begin + per_part), of_steps);
+        let begins: Vec<i64> = states.clone().step_by(per_part as usize).collect();
+        let parts: Vec<KeptPart> = match begins[..] {
+            [begin] => vec![part(begin)?],
+            _ => begins.into_par_iter().map(part).collect::<Result<_, ReadError>>()?,
+        };
         self.next += buckets * self.query.period.ticks();
         self.usage.kept_buckets += (buckets * folds).unsigned_abs();
-        let column = |wanted: &Option<(Statistic, Family)>| match wanted {
-            Some((statistic, family)) => self.finish(&merged[family], *statistic),
-            None => Ok(Vec::new()),
+        let mut columns: Vec<Vec<f64>> = vec![Vec::new(); self.statistics.len()];
+        let mut step = step;
+        for part in parts {
+            append_columns(&mut columns, part.columns);
+            let steps = part.steps.values().next().map_or(0, StateVec::len);
+            self.keep_steps(step, part.steps)?;
+            step += steps as i64;
+        }
+        Ok(Some(columns))
+    }
+
+    /// Whole buckets whose states are kept, of steps or at the fold period.
+    fn kept_part(&self, states: Range<i64>, of_steps: bool) -> Result<KeptPart, ReadError> {
+        let kept = if of_steps { &self.kept_steps } else { &self.kept };
+        let merges_folds = !of_steps && self.ladder.has_steps();
+        if !merges_folds && self.ladder.steps == 1 {
+            // They are what is wanted.
+            let column = |&(statistic, family): &(Statistic, Family)| match (kept.get(&family), self.gate) {
+                (Some(kept), Some(gate)) => Ok(kept.finish(states.clone(), statistic, gate)?),
+                _ => Ok(Vec::new()),
+            };
+            let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
+            return Ok(KeptPart { columns, steps: BTreeMap::new() });
+        }
+        let grid = Grid::new(self.ladder.folds_per_step as usize, 0)?;
+        let steps = |kept: &Kept| {
+            if merges_folds { kept.merged(states.clone(), grid) } else { kept.states(states.clone()) }
         };
-        Ok(Some(self.statistics.iter().map(column).collect::<Result<_, _>>()?))
+        let steps: BTreeMap<Family, StateVec> =
+            kept.iter().map(|(&family, kept)| (family, steps(kept))).collect();
+        let merged: BTreeMap<Family, StateVec> = steps
+            .iter()
+            .map(|(&family, steps)| Ok((family, self.of_steps(steps)?)))
+            .collect::<Result<_, ReadError>>()?;
+        let column = |&(statistic, family): &(Statistic, Family)| self.finish(&merged[&family], statistic);
+        let columns = self.statistics.iter().flatten().map(column).collect::<Result<_, ReadError>>()?;
+        Ok(KeptPart { columns, steps: if merges_folds { steps } else { BTreeMap::new() } })
+    }
+
+    /// The states of wanted buckets, from those of all steps in them.
+    fn of_steps(&self, states: &StateVec) -> Result<StateVec, ReadError> {
+        let steps = Grid::new(self.ladder.steps as usize, 0)?;
+        if self.ladder.buckets_per_job() > 0 || self.ladder.has_large_folds() {
+            return Ok(states.coarsen(steps));
+        }
+        // In parts, as when they are folded.
+        let per_part = Grid::new((self.ladder.per_part() / self.ladder.per_step()) as usize, 0)?;
+        let steps = self.ladder.steps as usize;
+        let mut all = StateVec::empty(states.family(), 0);
+        for first in (0..states.len()).step_by(steps) {
+            let parts = states.coarsen_range(first..first + steps, per_part);
+            all.append(parts.coarsen(Grid::new(parts.len(), 0)?))?;
+        }
+        Ok(all)
+    }
+
+    /// Keeps states of steps, where there are any.
+    fn keep_steps(&mut self, first: i64, steps: BTreeMap<Family, StateVec>) -> Result<(), ReadError> {
+        for (family, steps) in steps {
+            if let Some(kept) = self.kept_steps.get_mut(&family) {
+                kept.cover(first, first + steps.len() as i64);
+                kept.add(first, steps)?;
+            }
+        }
+        Ok(())
     }
 
     /// The values of a job, which consists of whole buckets.
@@ -412,7 +616,7 @@ impl Reading {
         job: TimeRange,
         buffer: &mut SampleBuffer,
     ) -> Result<(Vec<Vec<f64>>, Done), ReadError> {
-        let done = self.done(job, self.ladder.folds as usize, buffer)?;
+        let done = self.done(job, self.ladder.steps as usize, buffer)?;
         let column = |wanted: &Option<(Statistic, Family)>| match (wanted, &done.samples) {
             (Some((statistic, family)), _) => self.finish(&done.merged[family], *statistic),
             (None, Some(samples)) => {
@@ -441,7 +645,7 @@ impl Reading {
                 .into_par_iter()
                 .with_min_len(JOBS_IN_A_ROW / 2)
                 .with_max_len(JOBS_IN_A_ROW)
-                .map_init(SampleBuffer::default, |buffer, part| self.done(part, usize::MAX, buffer))
+                .map_init(|| self.buffers.lend(), |buffer, part| self.done(part, usize::MAX, buffer))
                 .collect::<Result<_, ReadError>>()?;
             for part in parts {
                 for (family, state) in &part.merged {
@@ -458,6 +662,7 @@ impl Reading {
             self.keep(Done {
                 new: vec![(fold, merged.clone())],
                 merged: BTreeMap::new(),
+                steps: None,
                 samples: None,
                 usage: Usage { folded_buckets: 1, ..Usage::default() },
             })?;
@@ -476,17 +681,23 @@ impl Reading {
         self.statistics.iter().map(column).collect()
     }
 
-    /// The states of a job, `folds_merged` of them merged at a time: those that are kept, and for the others samples are
-    /// read.
+    /// The states of a job, which consists of whole steps, `steps_merged` of these merged at a time: those that are kept,
+    /// and for the others samples are read.
     fn done(
         &self,
         job: TimeRange,
-        folds_merged: usize,
+        steps_merged: usize,
         buffer: &mut SampleBuffer,
     ) -> Result<Done, ReadError> {
-        let grid = Grid::new(folds_merged, 0)?;
-        let mut done =
-            Done { merged: BTreeMap::new(), new: Vec::new(), samples: None, usage: Usage::default() };
+        let grid = Grid::new(steps_merged, 0)?;
+        let step = Grid::new(self.ladder.folds_per_step as usize, 0)?;
+        let mut done = Done {
+            merged: BTreeMap::new(),
+            new: Vec::new(),
+            steps: None,
+            samples: None,
+            usage: Usage::default(),
+        };
         let folds = self.fold_at(job.begin().ticks())..self.fold_at(job.end().ticks());
         let buckets = (folds.end - folds.start).unsigned_abs();
         // Part of a bucket that is larger than a job.
@@ -510,11 +721,12 @@ impl Reading {
             if !is_piece && !states.is_empty() {
                 done.usage.folded_buckets = buckets;
             }
-            if self.kept.is_empty() && folds_merged == 1 {
+            if self.kept.is_empty() && steps_merged == 1 && !self.ladder.has_steps() {
                 done.merged = states;
                 return Ok(done);
             }
-            done.merged = states.iter().map(|(&family, states)| (family, states.coarsen(grid))).collect();
+            let steps = states.iter().map(|(&family, states)| (family, states.coarsen(step))).collect();
+            self.merge_steps(&mut done, folds.start, steps, grid);
             if !is_piece && !self.kept.is_empty() {
                 done.new.push((folds.start, states));
             }
@@ -535,20 +747,30 @@ impl Reading {
             done.usage.kept_buckets -= buckets;
             done.new.push((part.start, states));
         }
+        let mut steps = BTreeMap::new();
         for (&family, kept) in &self.kept {
             let merged = if done.new.is_empty() {
-                kept.merged(folds.clone(), grid)
+                kept.merged(folds.clone(), step)
             } else {
                 let mut states = kept.states(folds.clone());
                 for (first, new) in &done.new {
                     let at = (first - folds.start) as usize;
                     states.put(at.., new[&family].clone())?;
                 }
-                states.coarsen(grid)
+                states.coarsen(step)
             };
-            done.merged.insert(family, merged);
+            steps.insert(family, merged);
         }
+        self.merge_steps(&mut done, folds.start, steps, grid);
         Ok(done)
+    }
+
+    /// Merges steps that begin with this bucket at the fold period, and holds them to be kept.
+    fn merge_steps(&self, done: &mut Done, fold: i64, steps: BTreeMap<Family, StateVec>, grid: Grid) {
+        done.merged = steps.iter().map(|(&family, steps)| (family, steps.coarsen(grid))).collect();
+        if !self.kept_steps.is_empty() {
+            done.steps = Some((fold / self.ladder.folds_per_step as i64, steps));
+        }
     }
 
     /// The buckets at the fold period for which some family has no state.
@@ -633,11 +855,20 @@ impl Reading {
         !self.statistics.is_empty() && self.statistics.iter().all(is_kept)
     }
 
-    /// Whether all states are kept and loaded.
+    /// Whether all values or all states are kept and loaded, the latter of steps or at the fold period.
     fn is_answered(&self) -> bool {
+        if self.values.as_ref().is_some_and(KeptValues::is_answered) {
+            return true;
+        }
         let range = self.query.range;
         let (from, end) = (self.fold_at(range.begin().ticks()), self.fold_at(range.end().ticks()));
-        self.is_kept_alone() && self.kept.values().all(|kept| kept.known_until(from, end) == end)
+        let are_known = |kept: &BTreeMap<Family, Kept>, from: i64, end: i64| {
+            !kept.is_empty() && kept.values().all(|kept| kept.known_until(from, end) == end)
+        };
+        let per_step = self.ladder.folds_per_step as i64;
+        self.is_kept_alone()
+            && (are_known(&self.kept_steps, from / per_step, end / per_step)
+                || are_known(&self.kept, from, end))
     }
 
     /// Loads what is kept of these ranges.
@@ -652,6 +883,9 @@ impl Reading {
     /// Keeps the states that a job has folded, and counts.
     fn keep(&mut self, done: Done) -> Result<(), ReadError> {
         self.usage = self.usage.plus(done.usage);
+        if let Some((first, steps)) = done.steps {
+            self.keep_steps(first, steps)?;
+        }
         for (first, states) in done.new {
             for (family, states) in states {
                 if let Some(kept) = self.kept.get_mut(&family) {
@@ -663,7 +897,7 @@ impl Reading {
     }
 
     fn origin(&self) -> Result<&Origin, ReadError> {
-        // There is one unless kept states answer all, and those are loaded by then.
+        // There is one unless what is kept answers all, and that is loaded by then.
         let absent = || StoreError::Task("a reading without a scan asked for samples".to_owned());
         Ok(self.origin.as_ref().ok_or_else(absent)?)
     }
@@ -703,6 +937,22 @@ fn next_jobs(next: &mut i64, job_ticks: i64, end: i64, most: usize) -> Result<Ve
     Ok(jobs)
 }
 
+/// Puts these values behind those that are there, column by column.
+fn append_columns(columns: &mut [Vec<f64>], part: Vec<Vec<f64>>) {
+    for (column, part) in columns.iter_mut().zip(part) {
+        if column.is_empty() { *column = part } else { column.extend(part) }
+    }
+}
+
+/// How many states from number `from` on are known of all families, as far as they are loaded.
+fn known(kept: &mut BTreeMap<Family, Kept>, from: i64, end: i64) -> i64 {
+    let until = |kept: &mut Kept| {
+        kept.cover(from, from + 1);
+        kept.known_until(from, end)
+    };
+    kept.values_mut().map(until).min().map_or(0, |until| until - from)
+}
+
 /// A range between ticks that lie in time.
 pub(crate) fn ticks(begin: i64, end: i64) -> Result<TimeRange, ReadError> {
     let tick = |ticks| Tick::new(ticks).map_err(|_| ReadError::BeyondTime);
@@ -718,7 +968,7 @@ impl Iterator for Reading {
     type Item = Result<Vec<Vec<f64>>, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_in(&mut SampleBuffer::default())
+        self.next_in(None)
     }
 }
 

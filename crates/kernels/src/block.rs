@@ -6,8 +6,8 @@
 //! [`Level`] computes the same bits.
 //!
 //! A block is always `f64`, with NaN for a missing sample. Samples that are `f64` without validity bits are read where
-//! they are, if they fill the lanes; all others are converted one block at a time into a buffer that stays in the L1
-//! cache, so each pass exists once and not once per data type.
+//! they are; all others are converted one block at a time into a buffer that stays in the L1 cache, so each pass exists
+//! once and not once per data type.
 
 use crate::dispatch::Kernel;
 use crate::{Level, Sample, SampleRun};
@@ -27,32 +27,32 @@ const FEW: usize = 32;
 /// At most [`BLOCK`] samples; NaN where one is missing.
 #[derive(Clone, Copy)]
 pub(crate) enum Block<'a> {
-    /// More than [`FEW`]; the last deal is filled up with NaN.
-    Dealt { deals: &'a [Lanes<f64>], len: usize },
+    /// More than [`FEW`]; the rest is not enough for all lanes.
+    Dealt { deals: &'a [Lanes<f64>], rest: &'a [f64] },
     /// At most [`FEW`], not dealt out to all lanes.
     Few(&'a [f64]),
 }
 
 impl<'a> Block<'a> {
-    /// All samples; NaN where one is missing, and behind the last one.
-    fn samples(self) -> &'a [f64] {
+    /// All samples, in two parts; NaN where one is missing.
+    fn samples(self) -> [&'a [f64]; 2] {
         match self {
-            Block::Dealt { deals, .. } => deals.as_flattened(),
-            Block::Few(samples) => samples,
+            Block::Dealt { deals, rest } => [deals.as_flattened(), rest],
+            Block::Few(samples) => [samples, &[]],
         }
     }
 
     /// The valid samples. For rare cases: the passes below are quicker.
     pub(crate) fn valid(self) -> impl Iterator<Item = f64> {
-        self.samples().iter().copied().filter(|x| !x.is_nan())
+        self.samples().into_iter().flatten().copied().filter(|x| !x.is_nan())
     }
 
     /// How many samples are valid, and what they add up to.
     #[inline(always)]
     pub(crate) fn count_and_sum(self, level: Level) -> (u64, f64) {
-        // A sum that is a number has seen no NaN. That of a last deal has: the one it is filled up with.
+        // A sum that is a number has seen no NaN.
         match self {
-            Block::Dealt { deals, len } => count_and_sum_dealt(deals, len, level),
+            Block::Dealt { deals, rest } => count_and_sum_dealt(deals, rest, level),
             Block::Few(samples) => match sum_in_fours(samples, |x| x) {
                 sum if sum.is_nan() => self.count_and_sum_valid(),
                 sum => (samples.len() as u64, sum),
@@ -73,8 +73,8 @@ impl<'a> Block<'a> {
     /// The smallest and the largest valid sample; +∞ and -∞ without any.
     pub(crate) fn extremes(self, level: Level) -> (f64, f64) {
         let (min, max) = match self {
-            Block::Dealt { deals, .. } => {
-                let (mins, maxs) = level.run(Extremes(deals));
+            Block::Dealt { deals, rest } => {
+                let (mins, maxs) = level.run(Extremes { deals, rest });
                 (reduce(mins, lesser), reduce(maxs, greater))
             }
             Block::Few(samples) => {
@@ -88,7 +88,7 @@ impl<'a> Block<'a> {
     /// Σ(x - mean)² over the valid samples.
     pub(crate) fn squared_deviations(self, level: Level, mean: f64) -> f64 {
         match self {
-            Block::Dealt { deals, .. } => total(level.run(SquaredDeviations { deals, mean })),
+            Block::Dealt { deals, rest } => total(level.run(SquaredDeviations { deals, rest, mean })),
             Block::Few(samples) => match sum_in_fours(samples, |x| (x - mean) * (x - mean)) {
                 sum if sum.is_nan() => self.valid().fold(0.0, |sum, x| sum + (x - mean) * (x - mean)),
                 sum => sum,
@@ -99,9 +99,9 @@ impl<'a> Block<'a> {
     /// `<` sees no difference between the zeros, so which of them a lane kept depends on their order. Where an extreme
     /// is zero, a second look tells whether a zero of the sign that IEEE 754 puts there is among the samples.
     fn with_sign_of_zero(self, min: f64, max: f64) -> (f64, f64) {
-        // Without an early end, which would keep this from being vectorised: zeros are common, -0.0 is not.
+        // Without an early end in a part, which would keep this from being vectorised: zeros are common, -0.0 is not.
         let is = |zero: f64| move |found, x: &f64| found | (x.to_bits() == zero.to_bits());
-        let has_zero = |sign: f64| self.samples().iter().fold(false, is(sign));
+        let has_zero = |sign: f64| self.samples().iter().any(|part| part.iter().fold(false, is(sign)));
         let zero_if = |condition: bool, yes: f64| if condition { yes } else { -yes };
         let min = if min == 0.0 { zero_if(has_zero(-0.0), -0.0) } else { min };
         let max = if max == 0.0 { zero_if(has_zero(0.0), 0.0) } else { max };
@@ -109,15 +109,32 @@ impl<'a> Block<'a> {
     }
 }
 
-fn count_and_sum_dealt(deals: &[Lanes<f64>], len: usize, level: Level) -> (u64, f64) {
-    if len.is_multiple_of(LANES) {
-        let sum = total(level.run(Sum(deals)));
-        if !sum.is_nan() {
-            return (len as u64, sum);
-        }
+fn count_and_sum_dealt(deals: &[Lanes<f64>], rest: &[f64], level: Level) -> (u64, f64) {
+    let sum = total(level.run(Sum { deals, rest }));
+    if !sum.is_nan() {
+        return ((deals.len() * LANES + rest.len()) as u64, sum);
     }
-    let (counts, sums) = level.run(CountAndSum(deals));
+    let (counts, sums) = level.run(CountAndSum { deals, rest });
     (total(counts) as u64, total(sums))
+}
+
+/// The last deal of a block, filled up; `None` if nothing is left for it.
+#[inline(always)]
+pub(crate) fn last_deal(rest: &[f64], fill: f64) -> Option<Lanes<f64>> {
+    let mut last = [fill; LANES];
+    last.get_mut(..rest.len())?.copy_from_slice(rest);
+    (!rest.is_empty()).then_some(last)
+}
+
+/// Runs a loop over all deals of a kernel, the last one filled up. A macro, as closures are inlined at will, not always.
+macro_rules! for_each_deal {
+    ($kernel:ident filled with $fill:expr, |$x:ident| $body:block) => {
+        for $x in $kernel.deals $body
+        if let Some(last) = last_deal($kernel.rest, $fill) {
+            let $x = &last;
+            $body
+        }
+    };
 }
 
 /// What a fold needs beside its states: the level to run on, and where samples are converted to `f64`.
@@ -174,22 +191,22 @@ impl Scratch {
     /// At most [`BLOCK`] samples as a block, converted if need be.
     fn block<'a, T: Sample>(&'a mut self, samples: SampleRun<'a, T>) -> Block<'a> {
         let len = samples.len();
-        if let Some(values) = T::as_f64(samples.values())
-            && samples.validity().is_none()
-            && len > FEW
-            && len.is_multiple_of(LANES)
-        {
-            return Block::Dealt { deals: values.as_chunks().0, len };
+        let values = match T::as_f64(samples.values()) {
+            Some(values) if samples.validity().is_none() => values,
+            _ => {
+                if self.buffer.is_empty() {
+                    self.buffer.resize(BLOCK / LANES, [f64::NAN; LANES]);
+                }
+                let values = &mut self.buffer.as_flattened_mut()[..len];
+                convert(self.level, samples, values);
+                values
+            }
+        };
+        if len <= FEW {
+            return Block::Few(values);
         }
-        if self.buffer.is_empty() {
-            self.buffer.resize(BLOCK / LANES, [f64::NAN; LANES]);
-        }
-        let deals = &mut self.buffer[..len.div_ceil(LANES)];
-        if let Some(last) = deals.last_mut() {
-            *last = [f64::NAN; LANES];
-        }
-        convert(self.level, samples, &mut deals.as_flattened_mut()[..len]);
-        if len <= FEW { Block::Few(&deals.as_flattened()[..len]) } else { Block::Dealt { deals, len } }
+        let (deals, rest) = values.as_chunks();
+        Block::Dealt { deals, rest }
     }
 }
 
@@ -250,7 +267,10 @@ pub(crate) fn total(lanes: Lanes<f64>) -> f64 {
 }
 
 /// What each lane adds up to.
-struct Sum<'a>(&'a [Lanes<f64>]);
+struct Sum<'a> {
+    deals: &'a [Lanes<f64>],
+    rest: &'a [f64],
+}
 
 impl Kernel for Sum<'_> {
     type Output = Lanes<f64>;
@@ -258,17 +278,21 @@ impl Kernel for Sum<'_> {
     #[inline(always)]
     fn run(self) -> Lanes<f64> {
         let mut sums = [0.0; LANES];
-        for x in self.0 {
+        // A lane is never -0.0, so adding 0.0 changes none.
+        for_each_deal!(self filled with 0.0, |x| {
             for lane in 0..LANES {
                 sums[lane] += x[lane];
             }
-        }
+        });
         sums
     }
 }
 
 /// How many valid samples each lane has, and what they add up to.
-struct CountAndSum<'a>(&'a [Lanes<f64>]);
+struct CountAndSum<'a> {
+    deals: &'a [Lanes<f64>],
+    rest: &'a [f64],
+}
 
 impl Kernel for CountAndSum<'_> {
     type Output = (Lanes<f64>, Lanes<f64>);
@@ -278,20 +302,23 @@ impl Kernel for CountAndSum<'_> {
         // Counts are whole numbers, exact in `f64`, and so they need no other registers than the sums.
         let mut counts = [0.0; LANES];
         let mut sums = [0.0; LANES];
-        for x in self.0 {
+        for_each_deal!(self filled with f64::NAN, |x| {
             for lane in 0..LANES {
                 counts[lane] += if x[lane].is_nan() { 0.0 } else { 1.0 };
             }
             for lane in 0..LANES {
                 sums[lane] += if x[lane].is_nan() { 0.0 } else { x[lane] };
             }
-        }
+        });
         (counts, sums)
     }
 }
 
 /// The extremes of each lane.
-struct Extremes<'a>(&'a [Lanes<f64>]);
+struct Extremes<'a> {
+    deals: &'a [Lanes<f64>],
+    rest: &'a [f64],
+}
 
 impl Kernel for Extremes<'_> {
     type Output = (Lanes<f64>, Lanes<f64>);
@@ -300,14 +327,14 @@ impl Kernel for Extremes<'_> {
     fn run(self) -> (Lanes<f64>, Lanes<f64>) {
         let mut mins = [f64::INFINITY; LANES];
         let mut maxs = [f64::NEG_INFINITY; LANES];
-        for x in self.0 {
+        for_each_deal!(self filled with f64::NAN, |x| {
             for lane in 0..LANES {
                 mins[lane] = lesser(x[lane], mins[lane]);
             }
             for lane in 0..LANES {
                 maxs[lane] = greater(x[lane], maxs[lane]);
             }
-        }
+        });
         (mins, maxs)
     }
 }
@@ -315,6 +342,7 @@ impl Kernel for Extremes<'_> {
 /// Σ(x - mean)² of each lane.
 struct SquaredDeviations<'a> {
     deals: &'a [Lanes<f64>],
+    rest: &'a [f64],
     mean: f64,
 }
 
@@ -324,12 +352,12 @@ impl Kernel for SquaredDeviations<'_> {
     #[inline(always)]
     fn run(self) -> Lanes<f64> {
         let mut squares = [0.0; LANES];
-        for x in self.deals {
+        for_each_deal!(self filled with f64::NAN, |x| {
             for lane in 0..LANES {
                 let deviation = if x[lane].is_nan() { 0.0 } else { x[lane] - self.mean };
                 squares[lane] += deviation * deviation;
             }
-        }
+        });
         squares
     }
 }

@@ -27,13 +27,17 @@
 
 use std::fmt;
 
+use crate::fold::append_numbers;
 use crate::state::LARGEST_COUNT;
 use crate::state::edges::Edge;
 use crate::state::quantiles::{LARGEST_EXACT, key_range};
-use crate::{Bits, Edges, Family, Moments, Polar, Quantiles, State, Sums};
+use crate::{Bits, Edges, Error, Family, Gate, Moments, Polar, Quantiles, State, Statistic, Sums};
 
 /// The version that [`encode`] writes. A change of the layout, or of what a field means, raises it.
 pub const CODEC_VERSION: u8 = 1;
+
+/// States that are read before numbers are made of them.
+const BATCH: usize = 128;
 
 const MAGIC: [u8; 4] = *b"SHST";
 const HEADER_LEN: usize = 16;
@@ -126,7 +130,47 @@ pub fn encode<S: Encode>(states: &[S]) -> Vec<u8> {
 /// # Errors
 /// Anything but whole states of this family.
 pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
-    let mut input = Input { bytes, offset: 0 };
+    let (mut input, count) = begin::<S>(bytes)?;
+    let mut states = Vec::with_capacity(count);
+    for _ in 0..count {
+        states.push(S::read(&mut input)?);
+    }
+    input.end()?;
+    Ok(states)
+}
+
+/// As [`decode`] and [`finish`](crate::finish()), for each of these statistics, without the states in between.
+///
+/// # Errors
+/// Anything but whole states of this family; it does not hold what a statistic needs.
+pub fn finish_encoded<S: Encode>(
+    bytes: &[u8],
+    statistics: &[Statistic],
+    gate: Gate,
+) -> Result<Vec<Vec<f64>>, Error> {
+    if let Some(&statistic) = statistics.iter().find(|statistic| !S::FAMILY.answers(**statistic)) {
+        return Err(Error::NotInFamily { statistic, family: S::FAMILY });
+    }
+    let (mut input, count) = begin::<S>(bytes)?;
+    let mut columns = vec![Vec::with_capacity(count); statistics.len()];
+    // As many as stay in the fastest cache.
+    let mut states: Vec<S> = Vec::with_capacity(count.min(BATCH));
+    for begin in (0..count).step_by(BATCH) {
+        states.clear();
+        for _ in begin..count.min(begin + BATCH) {
+            states.push(S::read(&mut input)?);
+        }
+        for (column, &statistic) in columns.iter_mut().zip(statistics) {
+            append_numbers(&states, statistic, gate, column);
+        }
+    }
+    input.end()?;
+    Ok(columns)
+}
+
+/// Reads the header: how many states follow.
+fn begin<S: Encode>(bytes: &[u8]) -> Result<(Input<'_>, usize), CodecError> {
+    let mut input = Input::new(bytes);
     if input.array::<4>()? != MAGIC {
         return Err(CodecError::NotStates);
     }
@@ -142,17 +186,10 @@ pub fn decode<S: Encode>(bytes: &[u8]) -> Result<Vec<S>, CodecError> {
     input.check(reserved == [0, 0], "reserved bytes")?;
     let count = u64::from_le_bytes(input.array()?);
     // A count that the rest of the input can't hold is refused before anything is allocated for it.
-    let most = (input.bytes.len() - input.offset) / S::SMALLEST_LEN;
+    let most = input.rest.len() / S::SMALLEST_LEN;
     let count = usize::try_from(count).ok().filter(|count| *count <= most);
-    let count = count.ok_or(CodecError::Impossible { field: "number of states", offset: input.offset })?;
-    let mut states = Vec::with_capacity(count);
-    for _ in 0..count {
-        states.push(S::read(&mut input)?);
-    }
-    if input.offset < bytes.len() {
-        return Err(CodecError::TrailingBytes { offset: input.offset });
-    }
-    Ok(states)
+    let count = count.ok_or(CodecError::Impossible { field: "number of states", offset: input.offset() })?;
+    Ok((input, count))
 }
 
 /// The number of a family in the header. Numbers are never given to another family.
@@ -178,39 +215,91 @@ pub trait Encode: State {
     fn read(input: &mut Input<'_>) -> Result<Self, CodecError>;
 }
 
-/// The bytes being read, and how far.
+/// The bytes being read.
 #[doc(hidden)]
 pub struct Input<'a> {
-    bytes: &'a [u8],
-    offset: usize,
+    /// What is left of them.
+    rest: &'a [u8],
+    /// How many there were.
+    len: usize,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    fn new(bytes: &'a [u8]) -> Input<'a> {
+        Input { rest: bytes, len: bytes.len() }
+    }
+
+    /// How many bytes were read.
+    fn offset(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    /// That nothing is left.
+    fn end(&self) -> Result<(), CodecError> {
+        if self.rest.is_empty() { Ok(()) } else { Err(CodecError::TrailingBytes { offset: self.offset() }) }
+    }
+
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], CodecError> {
-        let rest = &self.bytes[self.offset..];
-        let field = rest.first_chunk().ok_or(CodecError::Truncated { offset: self.offset, wanted: N })?;
-        self.offset += N;
+        let Some((field, rest)) = self.rest.split_first_chunk() else {
+            return Err(CodecError::Truncated { offset: self.offset(), wanted: N });
+        };
+        self.rest = rest;
         Ok(*field)
     }
 
+    /// Several numbers, one after the other.
+    #[inline(always)]
+    fn words<const N: usize>(&mut self) -> Result<[u64; N], CodecError> {
+        let Some(bytes) = self.rest.as_chunks().0.first_chunk::<N>() else {
+            return Err(CodecError::Truncated { offset: self.offset(), wanted: 8 * N });
+        };
+        self.rest = &self.rest[8 * N..];
+        // Plain loops of constant length are unrolled.
+        let (mut words, mut at) = ([0; N], 0);
+        while at < N {
+            words[at] = u64::from_le_bytes(bytes[at]);
+            at += 1;
+        }
+        Ok(words)
+    }
+
+    /// Floats of these bits. All at once: which of them is none is of no interest.
+    #[inline(always)]
+    fn floats<const N: usize>(&self, bits: [u64; N]) -> Result<[f64; N], CodecError> {
+        let (mut floats, mut possible, mut at) = ([0.0; N], true, 0);
+        while at < N {
+            floats[at] = f64::from_bits(bits[at]);
+            possible &= canonical(floats[at]).to_bits() == bits[at];
+            at += 1;
+        }
+        self.check(possible, "NaN")?;
+        Ok(floats)
+    }
+
+    #[inline]
     fn u64(&mut self) -> Result<u64, CodecError> {
         self.array().map(u64::from_le_bytes)
     }
 
+    #[inline]
     fn count(&mut self) -> Result<u64, CodecError> {
         let count = self.u64()?;
         self.check(count <= LARGEST_COUNT, "number of samples")?;
         Ok(count)
     }
 
+    #[inline]
     fn i64(&mut self) -> Result<i64, CodecError> {
         self.array().map(i64::from_le_bytes)
     }
 
+    #[inline]
     fn i128(&mut self) -> Result<i128, CodecError> {
         self.array().map(i128::from_le_bytes)
     }
 
+    #[inline]
     fn f64(&mut self) -> Result<f64, CodecError> {
         let value = self.array().map(f64::from_le_bytes)?;
         self.check(value.to_bits() == canonical(value).to_bits(), "NaN")?;
@@ -232,11 +321,12 @@ impl Input<'_> {
                 return Ok(value);
             }
         }
-        Err(CodecError::Impossible { field: "variable-length number", offset: self.offset })
+        Err(CodecError::Impossible { field: "variable-length number", offset: self.offset() })
     }
 
+    #[inline(always)]
     fn check(&self, possible: bool, field: &'static str) -> Result<(), CodecError> {
-        if possible { Ok(()) } else { Err(CodecError::Impossible { field, offset: self.offset }) }
+        if possible { Ok(()) } else { Err(CodecError::Impossible { field, offset: self.offset() }) }
     }
 }
 
@@ -267,8 +357,12 @@ impl Encode for Sums {
         }
     }
 
+    #[inline(always)]
     fn read(input: &mut Input<'_>) -> Result<Sums, CodecError> {
-        let state = Sums { n: input.count()?, sum: input.f64()?, sum_low: input.f64()?, mean: input.f64()? };
+        let [n, fields @ ..] = input.words::<4>()?;
+        input.check(n <= LARGEST_COUNT, "number of samples")?;
+        let [sum, sum_low, mean] = input.floats(fields)?;
+        let state = Sums { n, sum, sum_low, mean };
         input.check(state.sum_low.is_finite(), "low part of a sum")?;
         input.check(state.n > 0 || state == Sums::default(), "sums of no samples")?;
         Ok(state)
@@ -285,9 +379,12 @@ impl Encode for Moments {
         }
     }
 
+    #[inline(always)]
     fn read(input: &mut Input<'_>) -> Result<Moments, CodecError> {
         let sums = Sums::read(input)?;
-        let state = Moments { sums, m2: input.f64()?, min: input.f64()?, max: input.f64()? };
+        let fields = input.words()?;
+        let [m2, min, max] = input.floats(fields)?;
+        let state = Moments { sums, m2, min, max };
         if state.sums.n == 0 {
             input.check(state == Moments::default(), "moments of no samples")?;
         } else {
@@ -389,7 +486,7 @@ impl Encode for Quantiles {
         input.check(shift <= LARGEST_SHIFT, "shift")?;
         let len = u32::from_le_bytes(input.array()?) as usize;
         // Each entry takes two bytes at least.
-        let possible = len <= LARGEST_EXACT && len <= (input.bytes.len() - input.offset) / 2;
+        let possible = len <= LARGEST_EXACT && len <= input.rest.len() / 2;
         input.check(possible, "number of entries")?;
         // Each bit dropped halves the entries at most, and is dropped only where there were too many.
         input.check(shift == 0 || len > LARGEST_EXACT / 2, "shift")?;
@@ -402,7 +499,7 @@ impl Encode for Quantiles {
                 Some(before) => u64::checked_add(before, distance).filter(|key| *key > before),
             };
             let key = key.filter(|key| key_range(shift).contains(key));
-            let key = key.ok_or(CodecError::Impossible { field: "key", offset: input.offset })?;
+            let key = key.ok_or(CodecError::Impossible { field: "key", offset: input.offset() })?;
             let count = input.varint()?;
             input.check(count > 0, "count")?;
             total = total.saturating_add(count);
@@ -458,12 +555,12 @@ mod tests {
         for value in [0, 1, 127, 128, 300, u64::MAX] {
             let mut bytes = Vec::new();
             write_varint(value, &mut bytes);
-            assert_eq!(Input { bytes: &bytes, offset: 0 }.varint(), Ok(value));
+            assert_eq!(Input::new(&bytes).varint(), Ok(value));
         }
         for bytes in
             [&[0x80, 0x00][..], &[0xff; 11], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]]
         {
-            assert!(Input { bytes, offset: 0 }.varint().is_err(), "{bytes:?}");
+            assert!(Input::new(bytes).varint().is_err(), "{bytes:?}");
         }
     }
 }

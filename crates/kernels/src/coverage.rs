@@ -7,10 +7,10 @@ use crate::Error;
 pub const DEFAULT_THRESHOLD: f64 = 0.99;
 
 /// Decides whether a bucket holds enough valid samples to be finished into a number.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gate {
-    expected: u64,
-    threshold: f64,
+    /// The fewest valid samples that are enough.
+    fewest: u64,
 }
 
 impl Gate {
@@ -25,12 +25,27 @@ impl Gate {
         if !(0.0..=1.0).contains(&threshold) {
             return Err(Error::ThresholdOutOfRange { threshold });
         }
-        Ok(Gate { expected, threshold })
+        // `valid / expected >= threshold`, compared in `f64` as Nexus does, so that 594 of 600 passes 0.99. More of them never
+        // give a smaller share, so one number says it all.
+        let is_enough = |valid: u64| valid as f64 / expected as f64 >= threshold;
+        let mut fewest = (threshold * expected as f64) as u64;
+        while fewest > 0 && is_enough(fewest - 1) {
+            fewest -= 1;
+        }
+        while !is_enough(fewest) {
+            fewest += 1;
+        }
+        Ok(Gate { fewest })
     }
 
-    /// `valid / expected >= threshold`, compared in `f64` as Nexus does, so that 594 of 600 passes 0.99.
+    /// The fewest valid samples that are enough: all that tells one gate from another.
+    pub fn fewest(self) -> u64 {
+        self.fewest
+    }
+
+    /// Whether so many valid samples are enough.
     pub fn passes(self, valid: u64) -> bool {
-        valid as f64 / self.expected as f64 >= self.threshold
+        valid >= self.fewest
     }
 }
 
@@ -49,6 +64,22 @@ mod tests {
         assert!(!Gate::new(99, DEFAULT_THRESHOLD).unwrap().passes(98));
         assert!(Gate::new(1, 0.0).unwrap().passes(0));
         assert!(Gate::new(u64::MAX, 1.0).unwrap().passes(u64::MAX));
+    }
+
+    #[test]
+    fn one_number_says_what_the_share_does() {
+        let thresholds =
+            [0.0, 1e-300, 0.01, 0.1, 1.0 / 3.0, 0.5, 0.9, 0.99, 0.999_999, 1.0 - f64::EPSILON, 1.0];
+        for threshold in thresholds {
+            for expected in (1..200).chain([6000, 60_000, 86_400_000, (1 << 53) - 1, 1 << 53]) {
+                let gate = Gate::new(expected, threshold).unwrap();
+                let near = (threshold * expected as f64) as u64;
+                for valid in near.saturating_sub(3)..near + 4 {
+                    let share = valid as f64 / expected as f64;
+                    assert_eq!(gate.passes(valid), share >= threshold, "{valid} of {expected}, {threshold}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Family, Statistic};
+use crate::{CodecError, Family, Statistic};
 
 /// A call that has no answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,6 +48,8 @@ pub enum Error {
         /// What there is.
         family: Family,
     },
+    /// Bytes that are no states, or not those that were wanted.
+    Codec(CodecError),
     /// States of different families can't be merged.
     FamiliesDiffer {
         /// The family merged into.
@@ -90,6 +92,7 @@ impl fmt::Display for Error {
                 "{statistic} can't be computed from {family} states; it needs {}",
                 statistic.lightest_family()
             ),
+            Error::Codec(error) => error.fmt(f),
             Error::FamiliesDiffer { left, right } => {
                 write!(f, "{right} states can't be merged into {left} states")
             }
@@ -101,3 +104,9 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<CodecError> for Error {
+    fn from(error: CodecError) -> Error {
+        Error::Codec(error)
+    }
+}

@@ -38,7 +38,7 @@ mod statistic;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use codec::{CODEC_VERSION, CodecError, Encode, decode, encode};
+pub use codec::{CODEC_VERSION, CodecError, Encode, decode, encode, finish_encoded};
 pub use coverage::{DEFAULT_THRESHOLD, Gate};
 pub use dispatch::{Kernel, Level};
 pub use error::Error;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::codec::Encode;
 use crate::{
     Bits, CodecError, Edges, Error, Family, Gate, Grid, Moments, Polar, Quantiles, SampleRun, State,
-    Statistic, Sums, coarsen, decode, encode, finish, fold,
+    Statistic, Sums, coarsen, decode, encode, finish, finish_encoded, fold,
 };
 
 macro_rules! any_run {
@@ -136,6 +136,10 @@ impl StateVec {
         self.len() == 0
     }
 
+    fn capacity(&self) -> usize {
+        with_states!(self, states => states.capacity())
+    }
+
     /// Merges later states in, bucket by bucket.
     ///
     /// # Errors
@@ -186,6 +190,27 @@ impl StateVec {
         }
     }
 
+    /// As [`finish()`], of the states in `range` alone.
+    ///
+    /// # Errors
+    /// The family does not hold what the statistic needs.
+    ///
+    /// # Panics
+    /// Where the range is not within the states, like a slice.
+    pub fn finish_range(
+        &self,
+        range: Range<usize>,
+        statistic: Statistic,
+        gate: Gate,
+    ) -> Result<Vec<f64>, Error> {
+        with_states!(self, states => finish(&states[range], statistic, gate))
+    }
+
+    /// Makes room for so many states more.
+    pub fn reserve(&mut self, states: usize) {
+        with_states!(self, all => all.reserve(states));
+    }
+
     /// Whether a state holds any valid sample.
     ///
     /// # Panics
@@ -218,6 +243,8 @@ impl StateVec {
     /// Another family; nothing is added then.
     pub fn append(&mut self, later: StateVec) -> Result<(), Error> {
         match (self, later) {
+            // What comes first comes as it is.
+            (states, later) if states.capacity() == 0 && states.family() == later.family() => *states = later,
             (StateVec::Sums(states), StateVec::Sums(later)) => states.extend(later),
             (StateVec::Moments(states), StateVec::Moments(later)) => states.extend(later),
             (StateVec::Polar(states), StateVec::Polar(later)) => states.extend(later),
@@ -272,6 +299,26 @@ impl StateVec {
     /// As [`encode()`].
     pub fn encode(&self) -> Vec<u8> {
         with_states!(self, states => encode(states))
+    }
+
+    /// As [`finish_encoded()`].
+    ///
+    /// # Errors
+    /// Anything but whole states of this family; it does not hold what a statistic needs.
+    pub fn finish_encoded(
+        family: Family,
+        bytes: &[u8],
+        statistics: &[Statistic],
+        gate: Gate,
+    ) -> Result<Vec<Vec<f64>>, Error> {
+        match family {
+            Family::Sums => finish_encoded::<Sums>(bytes, statistics, gate),
+            Family::Moments => finish_encoded::<Moments>(bytes, statistics, gate),
+            Family::Polar => finish_encoded::<Polar>(bytes, statistics, gate),
+            Family::Bits => finish_encoded::<Bits>(bytes, statistics, gate),
+            Family::Edges => finish_encoded::<Edges>(bytes, statistics, gate),
+            Family::Quantiles => finish_encoded::<Quantiles>(bytes, statistics, gate),
+        }
     }
 
     /// As [`decode()`].

@@ -39,8 +39,8 @@ use std::sync::mpsc;
 
 use crate::{
     AnyRun, Bits, CodecError, Edges, Encode, Error, Family, Gate, Grid, Level, Moments, Partial, Polar,
-    Quantiles, Sample, SampleRun, State, StateVec, Statistic, Sums, coarsen, decode, encode, finish, fold,
-    fold_at, fold_piece, merge_partials, pieces,
+    Quantiles, Sample, SampleRun, State, StateVec, Statistic, Sums, coarsen, decode, encode, finish,
+    finish_encoded, fold, fold_at, fold_piece, merge_partials, pieces,
 };
 
 /// A law that does not hold, and where.
@@ -95,6 +95,13 @@ pub enum Violation {
         /// Why.
         error: CodecError,
     },
+    /// Bytes that are refused as states became numbers, or were refused for another reason.
+    Finished {
+        /// The family of the states.
+        family: Family,
+        /// Why they are refused as states.
+        refused: CodecError,
+    },
 }
 
 impl fmt::Display for Violation {
@@ -122,6 +129,9 @@ impl fmt::Display for Violation {
             Violation::Unreadable { family, error } => {
                 write!(f, "{family} states can't be read back: {error}")
             }
+            Violation::Finished { family, refused } => {
+                write!(f, "numbers of bytes that are no {family} states: {refused}")
+            }
         }
     }
 }
@@ -130,7 +140,7 @@ impl std::error::Error for Violation {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Violation::Refused(error) => Some(error),
-            Violation::Unreadable { error, .. } => Some(error),
+            Violation::Unreadable { error, .. } | Violation::Finished { refused: error, .. } => Some(error),
             Violation::Number { .. } | Violation::Bytes { .. } | Violation::Buckets { .. } => None,
         }
     }
@@ -423,9 +433,13 @@ pub fn check_codec<'a>(family: Family, run: impl Into<AnyRun<'a>>, grid: Grid) -
     let bytes = states.encode();
     let read = StateVec::decode(family, &bytes).map_err(|error| Violation::Unreadable { family, error })?;
     check_bytes("codec", family, "states read back", &bytes, &read.encode())?;
-    for statistic in Statistic::ALL.into_iter().filter(|statistic| family.answers(*statistic)) {
+    let answered: Vec<Statistic> =
+        Statistic::ALL.into_iter().filter(|statistic| family.answers(*statistic)).collect();
+    let encoded = StateVec::finish_encoded(family, &bytes, &answered, open()?)?;
+    for (&statistic, encoded) in answered.iter().zip(&encoded) {
         let (expected, found) = (states.finish(statistic, open()?)?, read.finish(statistic, open()?)?);
         check_numbers("codec", family, statistic, &expected, &found)?;
+        check_numbers("codec", family, statistic, &expected, encoded)?;
     }
     Ok(())
 }
@@ -439,11 +453,21 @@ pub fn check_codec<'a>(family: Family, run: impl Into<AnyRun<'a>>, grid: Grid) -
 /// Where reading, merging or finishing does; none of them should.
 pub fn check_bytes_of_any_origin(family: Family, bytes: &[u8]) -> Result<(), Violation> {
     with_state!(family, S => {
-        let Ok(states) = decode::<S>(bytes) else { return Ok(()) };
+        let states = match decode::<S>(bytes) {
+            Ok(states) => states,
+            Err(refused) => {
+                return match finish_encoded::<S>(bytes, &[Statistic::Count], open()?) {
+                    Err(Error::Codec(error)) if error == refused => Ok(()),
+                    _ => Err(Violation::Finished { family, refused }),
+                };
+            }
+        };
         check_bytes("bytes", family, "states read", bytes, &encode(&states))?;
         let merged = coarsen(&states, Grid::new(2, 1)?);
         for statistic in Statistic::ALL.into_iter().filter(|statistic| family.answers(*statistic)) {
-            finish(&states, statistic, open()?)?;
+            let numbers = finish(&states, statistic, open()?)?;
+            let encoded = finish_encoded::<S>(bytes, &[statistic], open()?)?.concat();
+            check_numbers("bytes", family, statistic, &numbers, &encoded)?;
             finish(&merged, statistic, open()?)?;
         }
         Ok(())

@@ -182,9 +182,12 @@ impl FromStr for Kind {
     type Err = UnknownKind;
 
     fn from_str(text: &str) -> Result<Kind, UnknownKind> {
+        // Almost always, and of thousands of paths at once, it is the name itself.
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == text) {
+            return Ok(kind);
+        }
         let pascal = pascal_case(text);
-        let found = Kind::ALL.into_iter().find(|kind| pascal_case(kind.name()) == pascal);
-        match found {
+        match Kind::ALL.into_iter().find(|kind| pascal_case(kind.name()) == pascal) {
             Some(kind) => Ok(kind),
             None if pascal == "MeanPolar" => Ok(Kind::MeanPolarDeg),
             None => Err(UnknownKind { found: text.to_owned() }),

@@ -57,7 +57,7 @@ pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
 pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};
 pub use rows::{Rows, RowsError, Starts};
-pub use scan::{SampleBuffer, Scan};
+pub use scan::{LentBuffer, SampleBuffer, SampleBuffers, Scan};
 pub use segment::{Codec, SegmentError};
 pub use series::{Layout, SeriesId, SeriesSpec};
 pub use snapshot::Snapshot;

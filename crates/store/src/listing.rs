@@ -21,8 +21,14 @@ const MOST_KEYS: usize = 1024;
 pub(crate) struct Listing {
     /// Whether all series were found by their keys once.
     is_complete: AtomicBool,
-    /// The rows that were listed last, and the commit of which they were.
-    rows: Mutex<Option<(At, HashMap<i64, Stored<SeriesRow>>)>>,
+    last: Mutex<Option<Listed>>,
+}
+
+/// The rows that were listed last, by the ids of the series.
+#[derive(Debug)]
+struct Listed {
+    at: At,
+    rows: HashMap<i64, Stored<SeriesRow>>,
 }
 
 /// A commit, by its number and its nonce.
@@ -35,16 +41,18 @@ impl Listing {
     /// The rows of these series, once, if they were listed last and nothing has changed since: a snapshot of what was just
     /// listed need not read them again.
     pub(crate) fn take(&self, at: At, ids: &[i64]) -> Option<Vec<Stored<SeriesRow>>> {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, mut listed) =
-            rows.take_if(|(then, rows)| *then == at && ids.iter().all(|id| rows.contains_key(id)))?;
-        Some(ids.iter().filter_map(|id| listed.remove(id)).collect())
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listed =
+            last.take_if(|listed| listed.at == at && ids.iter().all(|id| listed.rows.contains_key(id)))?;
+        Some(ids.iter().filter_map(|id| listed.rows.remove(id)).collect())
     }
 
     fn put(&self, at: At, rows: Vec<Stored<SeriesRow>>) {
-        let rows = (rows.len() <= MOST_REMEMBERED)
-            .then(|| (at, rows.into_iter().map(|stored| (stored.row.id, stored)).collect()));
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+        let listed = (rows.len() <= MOST_REMEMBERED).then(|| {
+            let rows = rows.into_iter().map(|stored| (stored.row.id, stored)).collect();
+            Listed { at, rows }
+        });
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = listed;
     }
 }
 
@@ -73,8 +81,8 @@ impl Store {
     }
 
     /// The series whose keys lie between the ends of one of these ranges, both left out, by key, byte by byte. The ranges
-    /// are in order, and none overlaps another. The first call in a process looks at the keys of all series, to be sure that none is missing; later ones
-    /// leap over those that lie between the ranges.
+    /// are in order, and none overlaps another. The first call in a process looks at the keys of all series, to be sure
+    /// that none is missing; later ones leap over those that lie between the ranges.
     ///
     /// # Errors
     /// The manifest can't be read, or is damaged.

@@ -140,11 +140,26 @@ impl Rollups {
     /// Calls `visit` with the number of each of these keys that has a value, and the value; first those that are not in
     /// the file yet, then the others, in the order of the keys. Blocks while it reads.
     pub fn visit(&self, keys: impl Iterator<Item = Vec<u8>>, mut visit: impl FnMut(usize, &[u8])) {
-        let shared = &self.shared;
-        let mut fresh = Vec::new();
-        let mut others = Vec::new();
+        let others = self.visit_fresh(keys, &mut visit);
+        self.ask_each(others, |reader, others| reader.visit(others, &mut visit));
+    }
+
+    /// As [`Rollups::visit`], but with no more than the first 16 bytes of the values, which are not verified: for a quick
+    /// look at what will be visited.
+    pub fn peek(&self, keys: impl Iterator<Item = Vec<u8>>, mut visit: impl FnMut(usize, &[u8])) {
+        let others = self.visit_fresh(keys, &mut |number, value| visit(number, file::head(value)));
+        self.ask_each(others, |reader, others| reader.visit_heads(others, &mut visit));
+    }
+
+    /// Visits what is not in the file yet; returns the other keys, with their numbers.
+    fn visit_fresh(
+        &self,
+        keys: impl Iterator<Item = Vec<u8>>,
+        visit: &mut dyn FnMut(usize, &[u8]),
+    ) -> Vec<(usize, Vec<u8>)> {
+        let (mut fresh, mut others) = (Vec::new(), Vec::new());
         {
-            let queue = lock(&shared.queue);
+            let queue = lock(&self.shared.queue);
             for (number, key) in keys.enumerate() {
                 match queue.waiting.get(&key).or_else(|| queue.writing.get(&key)) {
                     Some(value) => fresh.push((number, value.clone())),
@@ -153,11 +168,17 @@ impl Rollups {
             }
         }
         fresh.iter().for_each(|(number, value)| visit(*number, value));
-        if !others.is_empty()
-            && let Some(reader) = shared.reader()
-            && let Err(trouble) = reader.visit(others.into_iter(), &mut visit)
-        {
-            shared.handle(trouble, Some(reader.id()));
+        others
+    }
+
+    /// Asks the file for keys, if there are any.
+    fn ask_each(
+        &self,
+        keys: Vec<(usize, Vec<u8>)>,
+        question: impl FnOnce(&Reader, std::vec::IntoIter<(usize, Vec<u8>)>) -> Result<(), Trouble>,
+    ) {
+        if !keys.is_empty() {
+            self.shared.ask(|reader| question(reader, keys.into_iter()));
         }
     }
 

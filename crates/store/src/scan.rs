@@ -1,8 +1,8 @@
 //! Reading the steps of a plan: verified, in bounded memory, in order of time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut, Range};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sheaf_model::{Samples, Tick, TimeRange, Values};
 
@@ -11,7 +11,7 @@ use crate::manifest::PieceKind;
 use crate::plan::{How, Step, to_slots};
 use crate::rows::{Rows, Starts, clear_bit, set_bit, with_both, with_values, zeros};
 use crate::runs::{LONGEST_GAP, append_row};
-use crate::segment::{PageBuffer, SegmentReader, StartsOf};
+use crate::segment::{PageBuffer, SegmentReader, StartsOf, copy_bits, set_bits};
 use crate::segment_cache::SegmentsOf;
 use crate::series::{Layout, Piece, SeriesView};
 
@@ -40,6 +40,49 @@ pub struct Scan {
 pub struct SampleBuffer {
     samples: Option<Samples>,
     pages: PageBuffer,
+}
+
+/// Buffers for threads that take turns: each borrows one for as long as it works, most often one that was used before.
+/// New memory would cost about as much as to decode what it is for.
+#[derive(Default)]
+pub struct SampleBuffers(Mutex<Vec<SampleBuffer>>);
+
+impl SampleBuffers {
+    /// A buffer, which comes back when it is dropped.
+    pub fn lend(&self) -> LentBuffer<'_> {
+        LentBuffer { buffers: self, buffer: self.idle().pop().unwrap_or_default() }
+    }
+
+    /// Those that nobody has. The list is whole after every line, so a panic does it no harm.
+    fn idle(&self) -> MutexGuard<'_, Vec<SampleBuffer>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A buffer that belongs to [`SampleBuffers`].
+pub struct LentBuffer<'a> {
+    buffers: &'a SampleBuffers,
+    buffer: SampleBuffer,
+}
+
+impl Deref for LentBuffer<'_> {
+    type Target = SampleBuffer;
+
+    fn deref(&self) -> &SampleBuffer {
+        &self.buffer
+    }
+}
+
+impl DerefMut for LentBuffer<'_> {
+    fn deref_mut(&mut self) -> &mut SampleBuffer {
+        &mut self.buffer
+    }
+}
+
+impl Drop for LentBuffer<'_> {
+    fn drop(&mut self) {
+        self.buffers.idle().push(std::mem::take(&mut self.buffer));
+    }
 }
 
 impl Scan {
@@ -112,47 +155,34 @@ impl Scan {
         let used = buffer.samples.take().map(|samples| samples.into_parts().2);
         let mut values =
             used.filter(|used| used.data_type() == data_type).unwrap_or_else(|| zeros(data_type, 0));
-        // A missing float is a NaN, which says enough.
-        let mut validity = (!data_type.is_float()).then(|| vec![0_u64; len.div_ceil(64)]);
-        let mut filled = 0;
+        let mut out = Slots { values: &mut values, filled: 0, validity: None };
         for step in self.steps_within(range) {
             let at = slot(step.range.begin().ticks());
             match step.how {
-                How::Direct(piece) if data_type.is_float() => {
-                    fill_missing(&mut values, filled..at);
+                How::Direct(piece) => {
+                    out.miss_until(at);
                     let piece = &self.view.pieces[piece];
                     let (reader, name) = self.reader(piece, step.range)?;
+                    let rows = rows_of(piece, step.range, period.ticks());
                     reader
-                        .read_floats(
-                            rows_of(piece, step.range, period.ticks()),
-                            &mut values,
-                            at,
-                            &mut buffer.pages,
-                        )
+                        .read_values(rows, out.values, at, &mut out.validity, &mut buffer.pages)
                         .map_err(|source| StoreError::Segment { series: name, source: Box::new(source) })?;
-                    filled = slot(step.range.end().ticks());
+                    out.filled = slot(step.range.end().ticks());
                 }
-                _ => {
+                How::Overlay(_) => {
                     for rows in Scan::new(self.view.clone(), self.segments.clone(), vec![step]) {
                         let rows = rows?;
-                        let at = slot(rows.start_ticks(0));
-                        fill_missing(&mut values, filled..at);
-                        put(&mut values, at, &rows.values);
-                        filled = at + rows.len();
-                        if let Some(words) = &mut validity {
-                            (0..rows.len())
-                                .filter(|&row| rows.is_valid(row))
-                                .for_each(|row| set_bit(words, at + row));
-                        }
+                        out.miss_until(slot(rows.start_ticks(0)));
+                        out.put(&rows);
                     }
                 }
             }
         }
-        fill_missing(&mut values, filled..len);
+        out.miss_until(len);
+        let validity = out.validity;
         with_values!(&mut values, values => values.truncate(len));
         let samples = Samples::new(range.begin(), period, values);
-        let is_complete = |words: &Vec<u64>| count_ones(words) == len;
-        let samples = match (samples, validity.filter(|words| !is_complete(words))) {
+        let samples = match (samples, validity) {
             (Ok(samples), Some(words)) => samples.with_validity(words),
             (samples, _) => samples,
         };
@@ -432,27 +462,64 @@ fn rows_of(piece: &Piece, range: TimeRange, step_ticks: i64) -> Range<u64> {
     from..from + slots(range.ticks())
 }
 
-/// Makes these values missing ones, where they are floats.
-fn fill_missing(values: &mut Values, range: Range<usize>) {
-    fn fill<T: Copy>(values: &mut Vec<T>, range: Range<usize>, missing: T) {
-        if values.len() < range.end {
-            values.resize(range.end, missing);
-        }
-        values[range].fill(missing);
-    }
-    match values {
-        Values::F32(values) => fill(values, range, f32::NAN),
-        Values::F64(values) => fill(values, range, f64::NAN),
-        other => with_values!(other, values => fill(values, range, Default::default())),
-    }
+/// Slots that are filled one after the other, in memory that is used again.
+struct Slots<'a> {
+    /// Of those that are filled, and whatever is behind them.
+    values: &'a mut Values,
+    filled: usize,
+    /// Bits of the filled ones, once one is missing that can't be told from others.
+    validity: Option<Vec<u64>>,
 }
 
-/// Puts values in place of those from `at` on.
-fn put(values: &mut Values, at: usize, from: &Values) {
-    with_both!(values, from, (to, from) => {
-        to.truncate(at);
-        to.extend_from_slice(from);
-    });
+impl Slots<'_> {
+    /// Slots up to this one are missing.
+    fn miss_until(&mut self, end: usize) {
+        fn fill<T: Copy>(values: &mut Vec<T>, range: Range<usize>, missing: T) {
+            if values.len() < range.end {
+                values.resize(range.end, missing);
+            }
+            values[range].fill(missing);
+        }
+        let range = self.filled..end;
+        if range.is_empty() {
+            return;
+        }
+        match &mut *self.values {
+            Values::F32(values) => fill(values, range, f32::NAN),
+            Values::F64(values) => fill(values, range, f64::NAN),
+            other => {
+                with_values!(other, values => fill(values, range, Default::default()));
+                self.validity().resize(end.div_ceil(64), 0);
+            }
+        }
+        self.filled = end;
+    }
+
+    /// The next slots have these rows.
+    fn put(&mut self, rows: &Rows) {
+        let at = self.filled;
+        with_both!(&mut *self.values, &rows.values, (to, from) => {
+            to.truncate(at);
+            to.extend_from_slice(from);
+        });
+        if self.validity.is_some() || rows.validity.is_some() {
+            let words = self.validity();
+            match &rows.validity {
+                Some(from) => copy_bits(words, at, from, 0..rows.len()),
+                None => set_bits(words, at..at + rows.len()),
+            }
+        }
+        self.filled += rows.len();
+    }
+
+    /// Bits of the filled slots: all valid, unless there are bits.
+    fn validity(&mut self) -> &mut Vec<u64> {
+        self.validity.get_or_insert_with(|| {
+            let mut words = Vec::new();
+            set_bits(&mut words, 0..self.filled);
+            words
+        })
+    }
 }
 
 fn count_ones(words: &[u64]) -> usize {

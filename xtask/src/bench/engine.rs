@@ -172,9 +172,12 @@ fn warm(report: &Value, lines: &mut Lines, targets: &mut Vec<Target>) -> Result<
         ),
         "case | median ms | fastest … slowest ms | faster than cold by",
     );
-    for (first, coarser, per_bucket) in
-        [("10_min_mean", &["1_h_max", "1_d_std"][..], 60_000.0), ("1_s_mean", &[], 100.0)]
-    {
+    for (first, coarser, per_bucket) in [
+        ("10_min_mean", &["1_h_max", "1_d_std"][..], 60_000.0),
+        ("1_min_mean", &[], 6_000.0),
+        ("10_s_mean", &[], 1_000.0),
+        ("1_s_mean", &[], 100.0),
+    ] {
         let cold = format!("{first} cold");
         let again = std::iter::once(&first).chain(coarser).map(|what| format!("{what} warm"));
         for case in [cold.clone(), format!("{first} filling")].into_iter().chain(again) {

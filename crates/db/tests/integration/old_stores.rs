@@ -14,7 +14,7 @@ use sheaf_store::{
 };
 
 fn stored(version: u32) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stores/v{version}"))
+    PathBuf::from(format!("tests/stores/v{version}"))
 }
 
 fn settings() -> Settings {

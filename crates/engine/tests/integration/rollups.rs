@@ -315,12 +315,11 @@ async fn play(steps: &[Step], total: &mut Usage) -> Result<(), String> {
     Ok(())
 }
 
-#[test]
-fn reads_with_rollups_are_reads_without_them_whatever_happens() {
+fn play_any(steps: impl Strategy<Value = Vec<Step>>) -> Usage {
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() });
     let total = std::cell::RefCell::new(Usage::default());
-    let result = runner.run(&prop::collection::vec(step(), 10..60), |steps| {
+    let result = runner.run(&steps, |steps| {
         let mut used = Usage::default();
         run(play(&steps, &mut used)).map_err(TestCaseError::fail)?;
         let mut total = total.borrow_mut();
@@ -329,8 +328,31 @@ fn reads_with_rollups_are_reads_without_them_whatever_happens() {
         Ok(())
     });
     result.unwrap();
-    let total = total.into_inner();
+    total.into_inner()
+}
+
+#[test]
+fn reads_with_rollups_are_reads_without_them_whatever_happens() {
+    let total = play_any(prop::collection::vec(step(), 10..60));
     assert!(total.kept_buckets > 1000, "{total:?}");
+}
+
+/// The same few questions again and again, so that values that were given before have the answer.
+#[test]
+fn values_that_were_given_before_are_those_that_hold() {
+    let alike = |mut step: Step| {
+        match &mut step {
+            Step::Write { series, .. } | Step::Delete { series, .. } => *series = 0,
+            Step::Read { series, wanted, kinds, threshold, .. } => {
+                (*series, *wanted, *threshold) = (0, 0, None);
+                *kinds &= 0x11;
+            }
+            _ => {}
+        }
+        step
+    };
+    let total = play_any(prop::collection::vec(step().prop_map(alike), 30..90));
+    assert!(total.kept_buckets > 100_000, "{total:?}");
 }
 
 /// A day of seconds; then any coarser period, any kind of the family and any part of it without a single sample.
@@ -420,6 +442,46 @@ fn only_what_changed_is_folded_again() {
         assert_eq!(usage(&hours(&[Kind::Mean], "1_h", 48, 50)).await, (12, 0, 0));
         write(&store, id, series, 172_800, &[7.0; 1200]).await;
         assert_eq!(usage(&hours(&[Kind::Mean], "1_h", 48, 50)).await, (10, 2, 1200));
+    });
+}
+
+/// More states than are loaded at once, wanted as they are: those further on are never loaded, but finished from the bytes.
+#[test]
+fn states_that_lie_ahead_are_finished_as_those_that_are_loaded() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let (_, _, store, ids) = new_store(&SERIES[..1]).await;
+        let (id, series) = (ids[0], &SERIES[0]);
+        let mut values: Vec<f64> = (0..3_000_000).map(|index| value(5, index, 1)).collect();
+        // Minutes without a sample, and some with one.
+        values[2_500_000..2_600_000].fill(f64::NAN);
+        values[2_550_000] = 3.0;
+        write(&store, id, series, 0, &values).await;
+        let kept = rollups(folder.path());
+        let minute: SamplePeriod = "1_min".parse().unwrap();
+        let usage = async |kinds: &[Kind], begin: i64, end: i64| {
+            let snapshot = store.snapshot(&ids).await.unwrap();
+            let range = TimeRange::new(at(minute, begin), at(minute, end)).unwrap();
+            let query =
+                Query { kinds: kinds.to_vec(), period: minute, range, threshold: Threshold::new(0.5) };
+            let usage = compare(&snapshot, id, &query, &kept).await.unwrap();
+            (usage.kept_buckets, usage.folded_buckets, usage.scanned_samples)
+        };
+        let kinds = [Kind::Mean, Kind::Last, Kind::Count, Kind::Std];
+        assert_eq!(usage(&kinds, 7, 49_990).await, (0, 49_983, 49_983 * 60));
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983, 0, 0));
+        assert_eq!(usage(&kinds[1..2], 5_000, 49_990).await, (44_990, 0, 0));
+        // A kind of another family has no states yet.
+        assert_eq!(usage(&[Kind::Mean, Kind::Median], 48_000, 48_100).await, (0, 100, 6000));
+        assert_eq!(usage(&[Kind::Count], 7, 50_000).await, (49_983, 10, 600));
+        // A late sample, and an hour that is deleted.
+        write(&store, id, series, 2_700_017, &[1e6]).await;
+        store.delete(id, TimeRange::new(at(minute, 46_000), at(minute, 46_060)).unwrap()).await.unwrap();
+        assert_eq!(usage(&kinds[..1], 7, 49_990).await, (49_983 - 61, 61, 60));
+        assert_eq!(usage(&kinds[..1], 7, 49_990).await, (49_983, 0, 0));
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983 - 61, 61, 60));
+        kept.flush().await;
+        assert_eq!(usage(&kinds, 7, 49_990).await, (49_983, 0, 0));
     });
 }
 

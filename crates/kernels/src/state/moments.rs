@@ -82,6 +82,7 @@ impl State for Moments {
         self.sums.n
     }
 
+    #[inline]
     fn value(&self, statistic: Statistic) -> Option<f64> {
         let n = self.sums.n as f64;
         match statistic {

@@ -8,7 +8,7 @@
 //! order and any number of threads give the same state.
 
 use super::add_counts;
-use crate::block::{Block, LANES, Lanes, Scratch, reduce};
+use crate::block::{Block, LANES, Lanes, Scratch, last_deal, reduce};
 use crate::dispatch::Kernel;
 use crate::{Family, Level, Sample, SampleRun, State, Statistic};
 
@@ -102,10 +102,15 @@ impl Polar {
         let (min, max) = block.extremes(level);
         let quick = -LARGEST_QUICK_DEG..=LARGEST_QUICK_DEG;
         match block {
-            Block::Dealt { deals, .. } if quick.contains(&min) && quick.contains(&max) => {
-                let (sins, coss) = level.run(UnitVectors(deals));
+            Block::Dealt { deals, rest } if quick.contains(&min) && quick.contains(&max) => {
                 let sum = |lanes| i128::from(reduce(lanes, |a: i64, b| a + b));
-                Polar { n: block.count(level), infinite: 0, sin: sum(sins), cos: sum(coss) }
+                let (sins, coss) = level.run(UnitVectors(deals));
+                let (mut sin, mut cos) = (sum(sins), sum(coss));
+                if let Some(last) = last_deal(rest, f64::NAN) {
+                    let (sins, coss) = level.run(UnitVectors(&[last]));
+                    (sin, cos) = (sin + sum(sins), cos + sum(coss));
+                }
+                Polar { n: block.count(level), infinite: 0, sin, cos }
             }
             _ => Polar::of_any(block),
         }

@@ -80,6 +80,7 @@ impl State for Sums {
         self.n
     }
 
+    #[inline]
     fn value(&self, statistic: Statistic) -> Option<f64> {
         let some = self.n > 0;
         match statistic {

@@ -16,8 +16,9 @@ use sheaf_kernels::{CODEC_VERSION, Family, Gate, Grid, SampleRun, StateVec, Stat
 /// How many buckets a file holds. The last is that of infinite samples, or of one where there are no such.
 const BUCKETS: usize = 5;
 
+/// Relative, as tests run in their package's folder: a target folder can be shared by clones.
 fn path(family: Family, version: u8) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{family}-v{version}.bin"))
+    PathBuf::from(format!("tests/golden/{family}-v{version}.bin"))
 }
 
 /// The samples behind the files: a first bucket with one of four samples, one with a missing sample, one of large

@@ -218,7 +218,8 @@ pub(crate) fn run<T, F>(unit: Unit, command: impl FnOnce(Watch) -> F) -> Result<
 where
     F: Future<Output = Result<T, Box<dyn Error>>>,
 {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What takes long has threads of its own. Tasks only wait, for Ctrl-C or for the database.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let bar = ProgressBar::no_length();
     // A template that does not parse would be a mistake above; the default style will do.
     let style = |has_end| ProgressStyle::with_template(unit.template(has_end)).ok();

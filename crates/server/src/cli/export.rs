@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use serde_json::json;
-use sheaf_model::{DataType, SeriesKey, Tick, TimeRange, Values};
+use sheaf_model::{CatalogId, DataType, SeriesKey, Tick, TimeRange, Values};
 use sheaf_sources::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteValues};
 use sheaf_store::{Layout, Rows, Scan, SeriesId, SeriesSpec, Watch};
 
@@ -86,6 +86,16 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
                     Some((_, spec)) => after = Some(spec.key.clone()),
                     None => break,
                 }
+            }
+            if !found
+                && let Ok(catalog) = path.trim_end_matches('/').parse::<CatalogId>()
+                && let Some(source) = data.database.sources().find(&catalog).await?
+            {
+                return Err(format!(
+                    "`{path}` is read in place from the files of `{}`: they are what would be exported",
+                    source.mount
+                )
+                .into());
             }
             if !found {
                 return Err(format!(

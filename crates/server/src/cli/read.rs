@@ -5,16 +5,19 @@ mod table;
 
 use std::error::Error;
 use std::io::Write;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::ValueEnum;
 use serde_json::json;
-use sheaf_engine::{Base, Columns, Resolved, fold_period, read_columns, statistic};
+use sheaf_engine::{Base, ReadError, Resolved, fold_period, read_columns, statistic};
 use sheaf_model::legality::{check_one_period, check_range};
 use sheaf_model::{DataType, ResourcePath, SamplePeriod, Threshold, Tick, TimeRange, Values};
 use sheaf_sources::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteValues};
 use sheaf_store::{Snapshot, Watch};
+use tokio::runtime::Handle;
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
@@ -107,7 +110,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         }
         let mut output =
             Output::new(args.output.as_deref(), out, format == Format::F64 || format == Format::Parquet)?;
-        request.write(format, args.rows, &mut output, &watch).await?;
+        request.write(format, args.rows, &mut output, &watch)?;
         output.finish()?;
         Ok(ExitCode::SUCCESS)
     })
@@ -123,7 +126,7 @@ pub(crate) async fn show(
     out: &mut (impl Write + Send),
 ) -> Result<(), Box<dyn Error>> {
     let format = if json { Format::Json } else { Format::Table };
-    Request::new(data, paths, None, None, None).await?.write(format, rows, out, watch).await
+    Request::new(data, paths, None, None, None).await?.write(format, rows, out, watch)
 }
 
 impl Args {
@@ -153,12 +156,25 @@ impl Args {
 /// Values of short series that are held at once where one path is written after the other: 8 MiB.
 const MOST_TOGETHER: u64 = 1 << 20;
 
+/// So many values take long enough to write for another thread to read ahead.
+const MANY_VALUES: u64 = 1 << 17;
+
 /// What is written of one path.
 enum Part<'a> {
     /// The values of the path with this number come.
     Begin(usize),
     /// Some of its values.
     Values(&'a [f64]),
+    /// That was all.
+    End,
+}
+
+/// What is read of some paths.
+enum Step {
+    /// Their values come.
+    Begin,
+    /// Some of them: a column for each path, all of the same length.
+    Block(Vec<Vec<f64>>),
     /// That was all.
     End,
 }
@@ -215,12 +231,7 @@ impl Request {
         Ok(Request { snapshot, items, units, period, range, threshold })
     }
 
-    /// The columns of these items, from begin to end.
-    async fn columns(&self, items: &[Resolved]) -> Result<Columns, Box<dyn Error>> {
-        Ok(read_columns(&self.snapshot, items, self.range, self.threshold).await?)
-    }
-
-    async fn write(
+    fn write(
         &self,
         format: Format,
         rows: usize,
@@ -229,9 +240,8 @@ impl Request {
     ) -> Result<(), Box<dyn Error>> {
         match format {
             Format::Table => {
-                let columns = self.columns(&self.items).await?;
                 let mut table = table::Table::new(self, rows);
-                self.each(columns, 0, self.items.len(), watch, |starts, block| {
+                self.side_by_side(watch, |starts, block| {
                     table.take(starts, &block);
                     Ok(())
                 })?;
@@ -239,12 +249,12 @@ impl Request {
             }
             Format::Csv => {
                 let writer = CsvWriter::new(output, self.titles())?;
-                self.write_table(Box::new(writer), watch).await?;
+                self.write_table(Box::new(writer), watch)?;
             }
             Format::Parquet => {
                 let unit = TimeUnit::for_times(self.range, self.period.ticks())?;
                 let writer = ParquetWriter::new(output, self.titles(), unit)?;
-                self.write_table(Box::new(writer), watch).await?;
+                self.write_table(Box::new(writer), watch)?;
             }
             Format::Json => {
                 json::begin(self, output)?;
@@ -259,66 +269,63 @@ impl Request {
                         Part::End => json::end_series(output)?,
                     }
                     Ok(())
-                })
-                .await?;
+                })?;
                 json::end(output)?;
             }
             Format::F64 => {
                 let mut bytes = Vec::new();
                 self.one_by_one(watch, |part| {
                     if let Part::Values(values) = part {
-                        bytes.clear();
-                        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+                        bytes.resize(size_of_val(values), 0);
+                        for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                            *bytes = value.to_le_bytes();
+                        }
                         output.write_all(&bytes)?;
                     }
                     Ok(())
-                })
-                .await?;
+                })?;
             }
         }
         Ok(())
     }
 
     /// Hands on all values of the first path, then those of the next one. Short ones are read side by side.
-    async fn one_by_one(
+    fn one_by_one(
         &self,
         watch: &Watch,
         mut take: impl FnMut(Part<'_>) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
         let rows = self.range.count(self.period);
         let together = usize::try_from(MOST_TOGETHER / rows.max(1)).unwrap_or(usize::MAX).max(1);
-        for (chunk, items) in self.items.chunks(together).enumerate() {
-            let before = chunk * together;
-            let columns = self.columns(items).await?;
-            if let [_] = items {
-                take(Part::Begin(before))?;
-                self.each(columns, before, 1, watch, |_, block| {
-                    block.iter().try_for_each(|values| take(Part::Values(values)))
-                })?;
-                take(Part::End)?;
-                continue;
-            }
-            let mut all: Vec<Vec<f64>> = vec![Vec::new(); items.len()];
-            self.each(columns, before, items.len(), watch, |_, block| {
-                all.iter_mut().zip(block).for_each(|(all, values)| all.extend(values));
+        let mut all: Vec<Vec<f64>> = Vec::new();
+        self.read_ahead(together, watch, |paths, step| match (step, paths.len()) {
+            (Step::Begin, 1) => take(Part::Begin(paths.start)),
+            (Step::Block(block), 1) => block.iter().try_for_each(|values| take(Part::Values(values))),
+            (Step::End, 1) => take(Part::End),
+            (Step::Begin, _) => {
+                all = vec![Vec::new(); paths.len()];
                 Ok(())
-            })?;
-            for (at, values) in all.iter().enumerate() {
-                take(Part::Begin(before + at))?;
-                take(Part::Values(values))?;
-                take(Part::End)?;
             }
-        }
-        Ok(())
+            (Step::Block(block), _) => {
+                for (all, values) in all.iter_mut().zip(block) {
+                    if all.is_empty() { *all = values } else { all.extend(values) }
+                }
+                Ok(())
+            }
+            (Step::End, _) => paths.zip(&all).try_for_each(|(path, values)| {
+                take(Part::Begin(path))?;
+                take(Part::Values(values))?;
+                take(Part::End)
+            }),
+        })
     }
 
-    async fn write_table(
+    fn write_table(
         &self,
         mut writer: Box<dyn TableWriter + '_>,
         watch: &Watch,
     ) -> Result<(), Box<dyn Error>> {
-        let columns = self.columns(&self.items).await?;
-        self.each(columns, 0, self.items.len(), watch, |starts, block| {
+        self.side_by_side(watch, |starts, block| {
             let block: Vec<Values> = block.into_iter().map(Values::F64).collect();
             let values: Vec<_> = block.iter().map(|values| WriteValues { values, validity: None }).collect();
             Ok(writer.write(starts, &values)?)
@@ -326,35 +333,86 @@ impl Request {
         Ok(writer.finish()?)
     }
 
-    /// Hands on block by block, each with the begins of its values. These are columns of so many paths, and so many come
-    /// before them.
-    fn each(
+    /// Hands on blocks with a column for each path, and the begins of their values.
+    fn side_by_side(
         &self,
-        columns: Columns,
-        before: usize,
-        paths: usize,
         watch: &Watch,
         mut take: impl FnMut(&[i64], Vec<Vec<f64>>) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        // The columns block while they read; on this thread nothing else waits but Ctrl-C, which has another one.
-        tokio::task::block_in_place(|| {
-            let all = self.range.count(self.period);
-            let (before, paths, of) = (before as u64, paths as u64, self.items.len() as u64);
-            let mut next = self.range.begin().ticks();
-            let mut done = 0;
-            let mut starts = Vec::new();
-            for block in columns {
-                let block = block?;
-                let rows = block.first().map_or(0, Vec::len);
-                starts.clear();
-                starts.extend((0..rows as i64).map(|row| next + row * self.period.ticks()));
-                next += rows as i64 * self.period.ticks();
-                done += rows as u64;
-                watch.step("reading values", before * all + done * paths, of * all)?;
-                take(&starts, block)?;
-            }
-            Ok(())
+        let mut next = self.range.begin().ticks();
+        let mut starts = Vec::new();
+        self.read_ahead(self.items.len(), watch, |_, step| {
+            let Step::Block(block) = step else { return Ok(()) };
+            let rows = block.first().map_or(0, Vec::len) as i64;
+            starts.clear();
+            starts.extend((0..rows).map(|row| next + row * self.period.ticks()));
+            next += rows * self.period.ticks();
+            take(&starts, block)
         })
+    }
+
+    /// Hands on the values of so many paths at a time, block by block. Where there are many, another thread reads the next
+    /// block while one is taken.
+    fn read_ahead(
+        &self,
+        together: usize,
+        watch: &Watch,
+        mut take: impl FnMut(Range<usize>, Step) -> Result<(), Box<dyn Error>>,
+    ) -> Result<(), Box<dyn Error>> {
+        let all = self.range.count(self.period) * self.items.len() as u64;
+        let mut done = 0;
+        let mut take = |paths: Range<usize>, step: Step| {
+            if let Step::Block(block) = &step {
+                done += block.iter().map(|column| column.len() as u64).sum::<u64>();
+                watch.step("reading values", done, all)?;
+            }
+            take(paths, step)
+        };
+        let runtime = Handle::current();
+        // This thread blocks. Nothing else waits on it but Ctrl-C, which has another one.
+        tokio::task::block_in_place(|| {
+            if all < MANY_VALUES {
+                return self.read(together, &runtime, take);
+            }
+            std::thread::scope(|scope| {
+                let (sender, steps) = mpsc::sync_channel(0);
+                scope.spawn(move || {
+                    let read = self.read(together, &runtime, |paths, step| {
+                        sender.send(Ok((paths, step))).map_err(|_takes_no_more| None)
+                    });
+                    if let Err(Some(error)) = read {
+                        // Who takes no more has a reason of its own.
+                        let _ = sender.send(Err(error));
+                    }
+                });
+                for step in steps {
+                    let (paths, step) = step?;
+                    take(paths, step)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    /// Hands on the values of so many paths at a time, block by block.
+    fn read<E: From<ReadError>>(
+        &self,
+        together: usize,
+        runtime: &Handle,
+        mut take: impl FnMut(Range<usize>, Step) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for first in (0..self.items.len()).step_by(together) {
+            let paths = first..self.items.len().min(first + together);
+            let items = &self.items[paths.clone()];
+            let columns =
+                runtime.block_on(read_columns(&self.snapshot, items, self.range, self.threshold))?;
+            take(paths.clone(), Step::Begin)?;
+            for block in columns {
+                take(paths.clone(), Step::Block(block?))?;
+            }
+            take(paths, Step::End)?;
+        }
+        Ok(())
     }
 
     fn titles(&self) -> Vec<WriteColumn> {

@@ -240,6 +240,60 @@ fn many_commands_at_once() {
     }
 }
 
+/// A day of seconds of three series: more than is read before something is written.
+#[test]
+fn what_is_long_is_read_ahead() {
+    let place = Place::new();
+    let mut csv = "time,a,b,c\n".to_owned();
+    for second in 0..86_400 {
+        let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+        writeln!(csv, "2020-01-01T{h:02}:{m:02}:{s:02}Z,{second},{},{}", -second, second % 60).unwrap();
+    }
+    let file = place.file("day.csv", &csv);
+    place.run(&["ingest", &file, "--catalog", "/day"]);
+    let paths = ["/day/a/1_s", "/day/b/1_s", "/day/c/1_s"];
+    let expected: Vec<f64> = (0..86_400)
+        .chain((0..86_400).map(|s| -s))
+        .chain((0..86_400).map(|s| s % 60))
+        .map(f64::from)
+        .collect();
+
+    let read = [&["read"], &paths[..]].concat();
+    let raw = place.command(&[&read[..], &["--format", "f64"]].concat()).output().unwrap();
+    let values: Vec<f64> = raw.stdout.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect();
+    assert!(values == expected);
+
+    let json: Value = serde_json::from_str(&place.run(&[&read[..], &["--json"]].concat())).unwrap();
+    let series = json["series"].as_array().unwrap().iter().flat_map(|one| one["values"].as_array().unwrap());
+    assert!(series.map(|value| value.as_f64().unwrap()).eq(expected.iter().copied()));
+
+    let csv = place.run(&[&read[..], &["--format", "csv"]].concat());
+    let line = csv.lines().find(|line| line.contains("23:59:59")).unwrap();
+    assert!(line.ends_with(",86399,-86399,59"), "{line}");
+    assert_eq!(csv.lines().count(), 86_401);
+
+    // Whoever listens to the first values alone ends it.
+    let mut command = place.command(&[&read[..], &["--format", "f64"]].concat());
+    let mut cut = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Read::read_exact(cut.stdout.as_mut().unwrap(), &mut [0; 8]).unwrap();
+    drop(cut.stdout.take());
+    let ended = cut.wait_with_output().unwrap();
+    assert!(!text(&ended.stderr).contains("panic"), "{}", text(&ended.stderr));
+
+    // A segment that is damaged where the values lie says so; nothing is left of the output.
+    let segments = place.0.path().join("data/segments");
+    for segment in std::fs::read_dir(&segments).unwrap() {
+        let segment = segment.unwrap().path();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let at = bytes.len() / 3;
+        bytes[at] ^= 0xff;
+        std::fs::write(&segment, bytes).unwrap();
+    }
+    let output = place.0.path().join("day.f64");
+    let complaint = place.fail(1, &[&read[..], &["-o", output.to_str().unwrap()]].concat());
+    assert!(complaint.contains("segments") && !output.exists(), "{complaint}");
+}
+
 #[test]
 fn the_demo_is_made_and_read() {
     let place = Place::new();
@@ -307,6 +361,8 @@ fn a_folder_is_read_in_place() {
     assert_eq!(both["series"][0]["values"], serde_json::json!([1.5, 1.5]));
     assert_eq!(both["series"][1]["values"], serde_json::json!([30.0, null]));
     let error = place.fail(1, &["ingest", &file, "--catalog", "/live/csv"]);
+    assert!(error.contains("`/live/csv` is read in place"), "{error}");
+    let error = place.fail(1, &["export", "/live/csv", "-o", "out"]);
     assert!(error.contains("`/live/csv` is read in place"), "{error}");
     place.run(&["source", "remove", "/live/csv"]);
     assert!(place.fail(1, &["read", "/live/csv/P/1_d_sum"]).contains("no catalog `/live/csv`"));

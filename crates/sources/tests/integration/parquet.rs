@@ -47,7 +47,7 @@ pub(crate) fn read_all(mut reader: Box<dyn Table>) -> Result<Whole, SourceError>
 }
 
 fn fixture(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/parquet").join(name)
+    std::path::Path::new("tests/data/parquet").join(name)
 }
 
 fn read_with(bytes: Vec<u8>, options: ParquetOptions) -> Result<Whole, SourceError> {

@@ -6,6 +6,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `entries` | as the caller made it | checksum u64, sequence u64, then the caller's bytes |
+//! | `heads` | the same | the first of the caller's bytes, 16 at most: to look at without reading all |
 //! | `order` | sequence u64 | what the entry takes of the file u64, then its key |
 //! | `totals` | `bytes`, `entries`, `sequence` | u64 |
 //!
@@ -24,6 +25,7 @@ use redb::{
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
+const HEADS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("heads");
 const ORDER: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("order");
 const TOTALS: TableDefinition<'_, &str, u64> = TableDefinition::new("totals");
 
@@ -34,8 +36,12 @@ const SEQUENCE: &str = "sequence";
 /// Checksum and sequence.
 const HEADER_LEN: usize = 16;
 
-/// Pages that redb keeps in memory: a few million states.
-const CACHE_BYTES: usize = 64 << 20;
+/// The most bytes of a head.
+const HEAD_LEN: usize = 16;
+
+/// What redb keeps in memory: the trees, and few of the values. These are read once in a read, and from the cache of the
+/// operating system; memory for more would cost more to fill than it saves.
+const CACHE_BYTES: usize = 16 << 20;
 
 /// A page of redb. An entry that does not fit has pages of its own, a power of two of them.
 const PAGE_BYTES: usize = 4096;
@@ -130,7 +136,7 @@ fn builder() -> Builder {
 
 /// Bytes of the file that an entry takes, about.
 fn footprint(key: &[u8], bytes: &[u8]) -> u64 {
-    let len = 2 * key.len() + HEADER_LEN + bytes.len() + 64;
+    let len = 3 * key.len() + HEADER_LEN + bytes.len() + 96;
     if len <= PAGE_BYTES / 2 {
         len as u64
     } else {
@@ -147,6 +153,11 @@ fn opened<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (sum, rest) = value.split_first_chunk()?;
     let (sequence, bytes) = rest.split_first_chunk()?;
     (u64::from_le_bytes(*sum) == checksum(key, u64::from_le_bytes(*sequence), bytes)).then_some(bytes)
+}
+
+/// The first bytes of a value.
+pub(super) fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(HEAD_LEN)]
 }
 
 /// What the file holds.
@@ -180,18 +191,38 @@ impl Reader {
         keys: impl Iterator<Item = (usize, Vec<u8>)>,
         visit: &mut dyn FnMut(usize, &[u8]),
     ) -> Result<(), Trouble> {
+        self.each(ENTRIES, keys, |number, key, value| {
+            if let Some(bytes) = opened(key, value) {
+                visit(number, bytes);
+            }
+        })
+    }
+
+    /// The same of the first bytes, which are not verified.
+    pub(super) fn visit_heads(
+        &self,
+        keys: impl Iterator<Item = (usize, Vec<u8>)>,
+        visit: &mut dyn FnMut(usize, &[u8]),
+    ) -> Result<(), Trouble> {
+        self.each(HEADS, keys, |number, _, head| visit(number, head))
+    }
+
+    fn each(
+        &self,
+        table: TableDefinition<'_, &'static [u8], &'static [u8]>,
+        keys: impl Iterator<Item = (usize, Vec<u8>)>,
+        mut visit: impl FnMut(usize, &[u8], &[u8]),
+    ) -> Result<(), Trouble> {
         let Some(database) = &self.database.0 else { return Ok(()) };
         guard(|| {
             let read = database.begin_read()?;
-            let entries = match read.open_table(ENTRIES) {
+            let table = match read.open_table(table) {
                 Err(TableError::TableDoesNotExist(_)) => return Ok(()),
                 other => other?,
             };
             for (number, key) in keys {
-                if let Some(value) = entries.get(&key[..])?
-                    && let Some(bytes) = opened(&key, value.value())
-                {
-                    visit(number, bytes);
+                if let Some(value) = table.get(&key[..])? {
+                    visit(number, &key, value.value());
                 }
             }
             Ok(())
@@ -270,6 +301,7 @@ impl Writer {
             {
                 let mut tables = Tables {
                     entries: write.open_table(ENTRIES)?,
+                    heads: write.open_table(HEADS)?,
                     order: write.open_table(ORDER)?,
                     totals: Totals::default(),
                     sequence: 0,
@@ -296,6 +328,7 @@ impl Writer {
 
 struct Tables<'a> {
     entries: Table<'a, &'static [u8], &'static [u8]>,
+    heads: Table<'a, &'static [u8], &'static [u8]>,
     order: Table<'a, u64, &'static [u8]>,
     totals: Totals,
     sequence: u64,
@@ -313,6 +346,7 @@ impl Tables<'_> {
         if let Some(Some(before)) = before {
             self.forget(before)?;
         }
+        self.heads.insert(key, head(bytes))?;
         let footprint = footprint(key, bytes);
         let mut place = footprint.to_le_bytes().to_vec();
         place.extend(key);
@@ -336,6 +370,7 @@ impl Tables<'_> {
             let Some(oldest) = self.order.first()?.map(|(sequence, _)| sequence.value()) else { break };
             if let Some(key) = self.forget(oldest)? {
                 self.entries.remove(&key[..])?;
+                self.heads.remove(&key[..])?;
             }
         }
         Ok(())

@@ -32,6 +32,8 @@ use std::ops::Range;
 use parquet::errors::ParquetError;
 use sheaf_kernels::{Kernel, Level};
 
+use super::packed::{BEYOND, GROUP, integer, integers};
+
 /// Bytes in front of the offsets.
 const HEADER_BYTES: usize = 7;
 
@@ -40,12 +42,6 @@ const OFFSET_BYTES: usize = 4;
 
 /// Logarithms of the values of a vector that the format allows.
 const LOG_VECTOR_LENS: Range<u8> = 3..16;
-
-/// Integers that are unpacked at a time: so many begin and end with a whole byte, whatever their width.
-const GROUP: usize = 8;
-
-/// Bytes behind a group that must be readable: integers are cut out of words of eight bytes.
-const BEYOND: usize = 8;
 
 /// A page without its definition levels.
 pub(super) struct AlpPage<'a> {
@@ -81,6 +77,18 @@ pub(super) trait AlpFloat: Copy + Default {
 
     /// The float that these bytes are, little end first.
     fn from_bytes(bytes: u64) -> Self;
+}
+
+/// The doubles of this range of a page of `len` values, for those who try what bytes it takes.
+///
+/// # Errors
+/// The bytes are no such page, or it has no such range; the text says why.
+#[cfg(any(test, feature = "testing"))]
+pub fn decode_alp(bytes: &[u8], len: usize, level: Level, range: Range<usize>) -> Result<Vec<f64>, String> {
+    let page = AlpPage::new(bytes, len).map_err(|error| error.to_string())?;
+    let mut values = vec![0.0; range.len()];
+    page.decode(level, range, &mut values).map_err(|error| error.to_string())?;
+    Ok(values)
 }
 
 /// What a vector begins with, checked.
@@ -317,49 +325,6 @@ impl<F: AlpFloat, const BITS: usize> Kernel for Unpack<'_, F, BITS> {
         }
         self.out.len()
     }
-}
-
-/// How many neighbours among the eight can be cut out of one word. They come out with one load, and shifts by constants.
-const fn sharing(bits: usize) -> usize {
-    let mut sharing = 4;
-    while sharing > 1 {
-        let mut lane = 0;
-        while lane < GROUP && lane * bits % 8 + sharing * bits <= 64 {
-            lane += sharing;
-        }
-        if lane >= GROUP {
-            return sharing;
-        }
-        sharing /= 2;
-    }
-    sharing
-}
-
-/// Eight integers of `BITS` bits, from so many bytes and [`BEYOND`] more.
-#[inline(always)]
-fn integers<const BITS: usize>(bytes: &[u8]) -> [u64; GROUP] {
-    let sharing = const { sharing(BITS) };
-    let mut integers = [0; GROUP];
-    let mut lane = 0;
-    while lane < GROUP {
-        integers[lane] = integer(bytes, BITS, lane, lane / sharing * sharing);
-        lane += 1;
-    }
-    integers
-}
-
-/// The integer of `bits` bits at `lane`, cut out of the word that begins with the byte where that at `begin` does.
-#[inline(always)]
-fn integer(bytes: &[u8], bits: usize, lane: usize, begin: usize) -> u64 {
-    let byte = begin * bits / 8;
-    let shift = lane * bits - byte * 8;
-    let word = &bytes[byte..byte + 8];
-    let word = [word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]];
-    let mut word = u64::from_le_bytes(word) >> shift;
-    if shift + bits > 64 {
-        word |= u64::from(bytes[byte + 8]) << (64 - shift);
-    }
-    word & (u64::MAX >> (64 - bits))
 }
 
 /// Unpacks groups, from bytes with [`BEYOND`] more behind them, and says how many there were enough bytes for.

@@ -13,7 +13,7 @@ fn words_of(mut range: Range<usize>, mut take: impl FnMut(usize, u64)) {
 }
 
 /// Sets the bits of this range, which may go beyond the last word.
-pub(super) fn set_bits(words: &mut Vec<u64>, range: Range<usize>) {
+pub(crate) fn set_bits(words: &mut Vec<u64>, range: Range<usize>) {
     words.resize(words.len().max(range.end.div_ceil(64)), 0);
     words_of(range, |word, mask| words[word] |= mask);
 }
@@ -31,7 +31,7 @@ pub(super) fn word_at(words: &[u64], range: Range<usize>) -> u64 {
 }
 
 /// Sets the bits from `at` on, which may be beyond the last word, where those of this range of `from` are set.
-pub(super) fn copy_bits(words: &mut Vec<u64>, at: usize, from: &[u64], range: Range<usize>) {
+pub(crate) fn copy_bits(words: &mut Vec<u64>, at: usize, from: &[u64], range: Range<usize>) {
     words.resize(words.len().max((at + range.len()).div_ceil(64)), 0);
     // Word by word of what is set, so that only what is copied has to be shifted.
     words_of(at..at + range.len(), |word, mask| {

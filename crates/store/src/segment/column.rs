@@ -22,15 +22,21 @@ pub(super) struct Column<T> {
 }
 
 impl<T: Copy + Default> Column<T> {
-    /// Values behind the first `filled` of these, whatever there is now. One that is missing will be `missing`, and have its
-    /// bit unset if that can also be a value.
-    pub(super) fn new(values: Vec<T>, filled: usize, missing: T, is_ambiguous: bool) -> Column<T> {
-        Column { values, filled, missing, is_ambiguous, validity: None }
+    /// Values behind the first `filled` of these, whatever there is now. `validity` has the bits of those before, if one of
+    /// them is missing. One that is missing will be `missing`, and have its bit unset if that can also be a value.
+    pub(super) fn new(
+        values: Vec<T>,
+        filled: usize,
+        validity: Option<Vec<u64>>,
+        missing: T,
+        is_ambiguous: bool,
+    ) -> Column<T> {
+        Column { values, filled, missing, is_ambiguous, validity }
     }
 
-    /// The values with what is behind them.
-    pub(super) fn into_memory(self) -> Vec<T> {
-        self.values
+    /// The values with what is behind them, and their bits where something is missing that can also be a value.
+    pub(super) fn into_memory(self) -> (Vec<T>, Option<Vec<u64>>) {
+        (self.values, self.validity)
     }
 
     /// Room for so many values more.
@@ -42,20 +48,6 @@ impl<T: Copy + Default> Column<T> {
             self.values.resize(self.filled, T::default());
         }
         &mut self.values[before..self.filled]
-    }
-
-    /// Has values appended to those so far.
-    pub(super) fn append<E>(&mut self, values: impl FnOnce(&mut Vec<T>) -> Result<(), E>) -> Result<(), E> {
-        self.values.truncate(self.filled);
-        values(&mut self.values)?;
-        self.filled = self.values.len();
-        Ok(())
-    }
-
-    /// The values, and their bits where something is missing that can also be a value.
-    pub(super) fn finish(mut self) -> (Vec<T>, Option<Vec<u64>>) {
-        self.values.truncate(self.filled);
-        (self.values, self.validity)
     }
 
     /// Appends these rows of a page, all of which have a value; `read` appends values of the page.

@@ -17,12 +17,18 @@ mod alp;
 mod bits;
 mod blocks;
 mod column;
+mod delta;
+mod dictionary;
 mod encoding;
+mod fixed;
 mod levels;
 mod native;
+mod packed;
 mod page_header;
 mod pages;
 mod reader;
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -36,6 +42,9 @@ use parquet::errors::ParquetError;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type, TypePtr};
 use sheaf_model::DataType;
 
+#[cfg(any(test, feature = "testing"))]
+pub use alp::decode_alp;
+pub(crate) use bits::{copy_bits, set_bits};
 pub use encoding::Codec;
 pub(crate) use pages::PageBuffer;
 pub(crate) use reader::{SegmentReader, StartsOf};

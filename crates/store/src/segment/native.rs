@@ -7,9 +7,11 @@ use parquet::errors::ParquetError;
 use sheaf_kernels::Level;
 
 use super::alp::AlpPage;
+use super::delta;
+use super::fixed::Fixed;
 
 /// A type of values.
-pub(super) trait Native: Copy + Send + Sync + 'static {
+pub(super) trait Native: Copy + Default + Send + Sync + 'static {
     /// How Parquet stores it; unsigned integers bit by bit.
     type Physical: Bits + Stored;
     /// Parquet's name for that.
@@ -27,35 +29,61 @@ pub(super) trait Native: Copy + Send + Sync + 'static {
     /// Values as Parquet stores them: the same slice where that is the same type, else converted into `buffer`.
     fn view<'a>(values: &'a [Self], buffer: &'a mut Vec<Self::Physical>) -> &'a [Self::Physical];
 
-    /// Values from what Parquet stores.
-    fn from_physical(values: Vec<Self::Physical>) -> Vec<Self>;
-}
+    /// Puts what Parquet stores into as much memory.
+    fn put(stored: &[Self::Physical], out: &mut [Self]);
 
-/// A type of values as Parquet stores it.
-pub(super) trait Stored: Copy + Default + Send + Sync + 'static {
     /// Decodes this range of an ALP page.
     fn decode_alp(_: &AlpPage<'_>, _: Range<usize>, _: &mut [Self]) -> Result<(), ParquetError> {
         Err(ParquetError::General("ALP is an encoding of floats".to_owned()))
     }
 }
 
-impl Stored for bool {}
+/// A type of values as Parquet stores it.
+pub(super) trait Stored: Bits + Fixed {
+    /// The memory of this type.
+    fn of(memory: &mut Memory) -> &mut Vec<Self>;
 
-impl Stored for i32 {}
-
-impl Stored for i64 {}
-
-impl Stored for f32 {
-    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f32]) -> Result<(), ParquetError> {
-        page.decode(Level::best(), values, out)
+    /// Decodes a DELTA_BINARY_PACKED page of so many values, in place of what was there.
+    fn decode_delta(_: &[u8], _: usize, _: &mut Vec<Self>) -> Result<(), ParquetError> {
+        Err(ParquetError::General("DELTA_BINARY_PACKED is an encoding of integers".to_owned()))
     }
 }
 
-impl Stored for f64 {
-    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f64]) -> Result<(), ParquetError> {
-        page.decode(Level::best(), values, out)
-    }
+/// Memory for stored values of any type.
+#[derive(Default)]
+pub(super) struct Memory {
+    i32: Vec<i32>,
+    i64: Vec<i64>,
+    f32: Vec<f32>,
+    f64: Vec<f64>,
 }
+
+macro_rules! stored {
+    ($type:ident $(, $decode_delta:item)?) => {
+        impl Stored for $type {
+            fn of(memory: &mut Memory) -> &mut Vec<$type> {
+                &mut memory.$type
+            }
+
+            $($decode_delta)?
+        }
+    };
+}
+
+stored!(
+    i32,
+    fn decode_delta(bytes: &[u8], len: usize, out: &mut Vec<i32>) -> Result<(), ParquetError> {
+        delta::decode(Level::best(), bytes, len, out)
+    }
+);
+stored!(
+    i64,
+    fn decode_delta(bytes: &[u8], len: usize, out: &mut Vec<i64>) -> Result<(), ParquetError> {
+        delta::decode(Level::best(), bytes, len, out)
+    }
+);
+stored!(f32);
+stored!(f64);
 
 /// A stored value as a number that is equal only for the same bits.
 pub(super) trait Bits: Copy + Default + Send + Sync + 'static {
@@ -88,7 +116,7 @@ impl Bits for f64 {
 }
 
 macro_rules! same {
-    ($native:ty, $parquet:ty, $missing:expr, $is_nan:expr) => {
+    ($native:ty, $parquet:ty, $missing:expr, $is_nan:expr $(, $decode_alp:item)?) => {
         impl Native for $native {
             type Physical = $native;
             type Parquet = $parquet;
@@ -108,9 +136,11 @@ macro_rules! same {
                 values
             }
 
-            fn from_physical(values: Vec<$native>) -> Vec<$native> {
-                values
+            fn put(stored: &[$native], out: &mut [$native]) {
+                out.copy_from_slice(stored);
             }
+
+            $($decode_alp)?
         }
     };
 }
@@ -137,15 +167,33 @@ macro_rules! cast {
                 buffer
             }
 
-            fn from_physical(values: Vec<$physical>) -> Vec<$native> {
-                values.into_iter().map(|value| value as $native).collect()
+            fn put(stored: &[$physical], out: &mut [$native]) {
+                for (value, stored) in out.iter_mut().zip(stored) {
+                    *value = *stored as $native;
+                }
             }
         }
     };
 }
 
-same!(f32, FloatType, f32::NAN, f32::is_nan);
-same!(f64, DoubleType, f64::NAN, f64::is_nan);
+same!(
+    f32,
+    FloatType,
+    f32::NAN,
+    f32::is_nan,
+    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f32]) -> Result<(), ParquetError> {
+        page.decode(Level::best(), values, out)
+    }
+);
+same!(
+    f64,
+    DoubleType,
+    f64::NAN,
+    f64::is_nan,
+    fn decode_alp(page: &AlpPage<'_>, values: Range<usize>, out: &mut [f64]) -> Result<(), ParquetError> {
+        page.decode(Level::best(), values, out)
+    }
+);
 same!(i32, Int32Type, 0, |_| false);
 same!(i64, Int64Type, 0, |_| false);
 cast!(u8, i32, Int32Type);

@@ -1,9 +1,11 @@
-//! Headers of data pages: structs in Thrift's compact protocol, as `parquet.thrift` has them.
+//! Headers of pages: structs in Thrift's compact protocol, as `parquet.thrift` has them.
 //!
 //! A struct is a list of fields, ended by a zero: a byte with the distance to the field before and the type, then what the
-//! type takes. Only what is needed of a page of version 2 is looked at, all else is passed over.
+//! type takes. Only what is needed of a page is looked at, all else is passed over.
 
 use parquet::errors::ParquetError;
+
+use super::packed::{varint, zigzag};
 
 /// What is needed of the header of a data page of version 2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,10 @@ pub(super) struct PageHeader {
     pub(super) header_bytes: usize,
     /// Bytes that follow it: levels and values.
     pub(super) page_bytes: usize,
+    /// The same where the values are not compressed, or were before that.
+    pub(super) unpacked_bytes: usize,
+    /// Whether the values are compressed, if those of their column chunk are.
+    pub(super) is_compressed: bool,
     /// Rows, with a value or without.
     pub(super) rows: usize,
     /// Rows without a value.
@@ -38,7 +44,8 @@ const SET: u8 = 10;
 const MAP: u8 = 11;
 const STRUCT: u8 = 12;
 
-/// Kind of a page.
+/// Kinds of pages.
+const DICTIONARY_PAGE: i64 = 2;
 const DATA_PAGE_V2: i64 = 3;
 
 impl PageHeader {
@@ -47,17 +54,8 @@ impl PageHeader {
     /// # Errors
     /// They don't, or not with that of a data page of version 2.
     pub(super) fn read(bytes: &[u8]) -> Result<PageHeader, ParquetError> {
-        let mut input = Input { bytes };
-        let (mut kind, mut page_bytes, mut v2) = (None, None, None);
-        let mut field = 0;
-        while let Some(of_type) = input.field(&mut field)? {
-            match field {
-                1 => kind = Some(input.integer(of_type)?),
-                3 => page_bytes = Some(input.integer(of_type)?),
-                8 if of_type == STRUCT => v2 = Some(V2::read(&mut input)?),
-                _ => input.skip(of_type, MOST_DEPTH)?,
-            }
-        }
+        let AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part: v2 } =
+            AnyHeader::read(bytes, 8, V2::read)?;
         let (Some(DATA_PAGE_V2), Some(page_bytes), Some(v2)) = (kind, page_bytes, v2) else {
             return Err(invalid("a page is not a data page of version 2"));
         };
@@ -65,25 +63,101 @@ impl PageHeader {
         if v2.repetition_bytes != Some(0) {
             return Err(invalid("a page has repetition levels"));
         }
-        let size = |number: Option<i64>| {
-            number
-                .and_then(|number| usize::try_from(number).ok())
-                .ok_or_else(|| invalid("a page header lacks a number, or has a negative one"))
-        };
         let (rows, values, nulls) = (size(v2.rows)?, size(v2.values)?, size(v2.nulls)?);
         let (page_bytes, level_bytes) = (size(Some(page_bytes))?, size(v2.level_bytes)?);
-        if values != rows || nulls > rows || level_bytes > page_bytes {
+        let unpacked_bytes = size(unpacked_bytes)?;
+        if values != rows || nulls > rows || level_bytes > page_bytes.min(unpacked_bytes) {
             return Err(invalid("a page header contradicts itself"));
         }
         Ok(PageHeader {
-            header_bytes: bytes.len() - input.bytes.len(),
+            header_bytes,
             page_bytes,
+            unpacked_bytes,
+            is_compressed: v2.is_compressed.unwrap_or(true),
             rows,
             nulls,
             encoding: v2.encoding.ok_or_else(|| invalid("a page header has no encoding"))?,
             level_bytes,
         })
     }
+}
+
+/// What is needed of the header of a dictionary page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DictionaryHeader {
+    /// Bytes of the header itself.
+    pub(super) header_bytes: usize,
+    /// Bytes that follow it: the values, compressed if those of their column chunk are.
+    pub(super) page_bytes: usize,
+    /// Bytes of the values.
+    pub(super) unpacked_bytes: usize,
+    /// How many there are.
+    pub(super) values: usize,
+    /// Number of their encoding in `parquet.thrift`.
+    pub(super) encoding: i64,
+}
+
+impl DictionaryHeader {
+    /// The header that these bytes begin with.
+    ///
+    /// # Errors
+    /// They don't, or not with that of a dictionary page.
+    pub(super) fn read(bytes: &[u8]) -> Result<DictionaryHeader, ParquetError> {
+        let AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part: dictionary } =
+            AnyHeader::read(bytes, 7, Dictionary::read)?;
+        let (Some(DICTIONARY_PAGE), Some(dictionary)) = (kind, dictionary) else {
+            return Err(invalid("a page is not a dictionary page"));
+        };
+        Ok(DictionaryHeader {
+            header_bytes,
+            page_bytes: size(page_bytes)?,
+            unpacked_bytes: size(unpacked_bytes)?,
+            values: size(dictionary.values)?,
+            encoding: dictionary.encoding.ok_or_else(|| invalid("a page header has no encoding"))?,
+        })
+    }
+}
+
+/// What the headers of all pages have, as far as it is there.
+struct AnyHeader<T> {
+    /// Bytes of the header itself.
+    header_bytes: usize,
+    kind: Option<i64>,
+    unpacked_bytes: Option<i64>,
+    page_bytes: Option<i64>,
+    /// The struct that only pages of this kind have.
+    part: Option<T>,
+}
+
+impl<T> AnyHeader<T> {
+    /// The header that these bytes begin with; `read_part` reads the struct in field `part_field`.
+    fn read(
+        bytes: &[u8],
+        part_field: i64,
+        read_part: fn(&mut Input<'_>) -> Result<T, ParquetError>,
+    ) -> Result<AnyHeader<T>, ParquetError> {
+        let mut input = Input { bytes };
+        let (mut kind, mut unpacked_bytes, mut page_bytes, mut part) = (None, None, None, None);
+        let mut field = 0;
+        while let Some(of_type) = input.field(&mut field)? {
+            match field {
+                1 => kind = Some(input.integer(of_type)?),
+                2 => unpacked_bytes = Some(input.integer(of_type)?),
+                3 => page_bytes = Some(input.integer(of_type)?),
+                _ if field == part_field && of_type == STRUCT => part = Some(read_part(&mut input)?),
+                _ => input.skip(of_type, MOST_DEPTH)?,
+            }
+        }
+        let header_bytes = bytes.len() - input.bytes.len();
+        Ok(AnyHeader { header_bytes, kind, unpacked_bytes, page_bytes, part })
+    }
+}
+
+/// A number of bytes, rows or values.
+fn size(number: Option<i64>) -> Result<usize, ParquetError> {
+    number
+        .and_then(|number| usize::try_from(number).ok())
+        .ok_or_else(|| invalid("a page header lacks a number, or has a negative one"))
 }
 
 /// The part of a header that only pages of version 2 have.
@@ -95,6 +169,7 @@ struct V2 {
     encoding: Option<i64>,
     level_bytes: Option<i64>,
     repetition_bytes: Option<i64>,
+    is_compressed: Option<bool>,
 }
 
 impl V2 {
@@ -109,6 +184,29 @@ impl V2 {
                 4 => found.encoding = Some(input.integer(of_type)?),
                 5 => found.level_bytes = Some(input.integer(of_type)?),
                 6 => found.repetition_bytes = Some(input.integer(of_type)?),
+                7 if matches!(of_type, TRUE | FALSE) => found.is_compressed = Some(of_type == TRUE),
+                _ => input.skip(of_type, MOST_DEPTH)?,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The part of a header that only dictionaries have.
+#[derive(Default)]
+struct Dictionary {
+    values: Option<i64>,
+    encoding: Option<i64>,
+}
+
+impl Dictionary {
+    fn read(input: &mut Input<'_>) -> Result<Dictionary, ParquetError> {
+        let mut found = Dictionary::default();
+        let mut field = 0;
+        while let Some(of_type) = input.field(&mut field)? {
+            match field {
+                1 => found.values = Some(input.integer(of_type)?),
+                2 => found.encoding = Some(input.integer(of_type)?),
                 _ => input.skip(of_type, MOST_DEPTH)?,
             }
         }
@@ -130,21 +228,12 @@ impl Input<'_> {
 
     /// A number in seven bits a byte, the lowest first.
     fn varint(&mut self) -> Result<u64, ParquetError> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err(invalid("a page header has a number of more than 64 bits"))
+        varint(&mut self.bytes).ok_or_else(|| invalid("a page header has a number without an end"))
     }
 
     /// A number that counts 0, -1, 1, -2, 2 and so on.
     fn zigzag(&mut self) -> Result<i64, ParquetError> {
-        let number = self.varint()?;
-        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+        zigzag(&mut self.bytes).ok_or_else(|| invalid("a page header has a number without an end"))
     }
 
     /// The next field's type, and its number in `field`, which has that of the field before; `None` at the end.
@@ -238,6 +327,8 @@ mod tests {
         let header = PageHeader {
             header_bytes: HEADER.len(),
             page_bytes: 30,
+            unpacked_bytes: 40,
+            is_compressed: false,
             rows: 100,
             nulls: 3,
             encoding: 10,

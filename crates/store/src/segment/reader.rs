@@ -1,12 +1,13 @@
 //! Reading a segment.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{BoolType, DataType as ParquetType, DoubleType, FloatType, Int64Type};
+use parquet::data_type::{BoolType, DataType as ParquetType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::page_index::offset_index::PageLocation;
@@ -16,12 +17,11 @@ use sheaf_model::{DataType, Values};
 
 use super::blocks::{BlockFile, Window};
 use super::column::{BATCH, Column};
-use super::levels::Levels;
-use super::native::{Native, Stored};
-use super::pages::{PageBuffer, is_alp};
+use super::native::Native;
+use super::pages::{Chunk, PageBuffer};
 use super::{BLOCK_BYTES, ESTIMATED, Numbering, SERIES, START, SegmentError, SegmentFacts, VALUE};
 use crate::disk::Disk;
-use crate::rows::{Rows, Starts, set_bit};
+use crate::rows::{Rows, Starts, set_bit, with_values, zeros};
 
 /// How the starts of rows are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,6 @@ pub(crate) enum StartsOf {
 pub(crate) struct SegmentReader {
     file: Arc<BlockFile>,
     metadata: ParquetMetaData,
-    /// The columns as required ones: we take the definition levels off before pages are decoded.
-    required: Vec<ColumnDescPtr>,
     data_type: DataType,
     has_estimated: bool,
     /// Whether starts are numbers of slots; otherwise they are ticks.
@@ -101,10 +99,8 @@ impl SegmentReader {
             return Err(mismatch("rows:", rows.to_string(), facts.rows.to_string()));
         }
         check_pages(&metadata).map_err(parquet)?;
-        let required = super::required_columns(&schema).map_err(parquet)?;
         Ok(SegmentReader {
             metadata,
-            required,
             data_type: facts.data_type,
             has_estimated: facts.has_estimated,
             counts_slots: !has_ticks,
@@ -124,18 +120,12 @@ impl SegmentReader {
         buffer: &mut PageBuffer,
     ) -> Result<Rows, SegmentError> {
         self.check_range(&rows)?;
-        let (values, validity) = match self.data_type {
-            DataType::Uint8 => self.values::<u8>(&rows, buffer),
-            DataType::Int8 => self.values::<i8>(&rows, buffer),
-            DataType::Uint16 => self.values::<u16>(&rows, buffer),
-            DataType::Int16 => self.values::<i16>(&rows, buffer),
-            DataType::Uint32 => self.values::<u32>(&rows, buffer),
-            DataType::Int32 => self.values::<i32>(&rows, buffer),
-            DataType::Uint64 => self.values::<u64>(&rows, buffer),
-            DataType::Int64 => self.values::<i64>(&rows, buffer),
-            DataType::Float32 => self.values::<f32>(&rows, buffer),
-            DataType::Float64 => self.values::<f64>(&rows, buffer),
-        }?;
+        let mut values = zeros(self.data_type, 0);
+        let mut validity = None;
+        with_values!(&mut values, values => {
+            values.reserve_exact((rows.end - rows.start) as usize);
+            self.append_values(&rows, values, 0, &mut validity, buffer)?;
+        });
         let starts = match starts {
             StartsOf::Grid { first_ticks, step_ticks } => Starts::Grid { first_ticks, step_ticks },
             StartsOf::Column(numbering) => Starts::Listed(self.starts(&rows, numbering)?),
@@ -143,48 +133,53 @@ impl SegmentReader {
         Ok(Rows { starts, values, validity, estimated: self.estimated(&rows)? })
     }
 
-    /// The values of these rows in place of `values`, from `at` on, where the type is a float. What is behind them is
-    /// whatever it is.
+    /// The values of these rows in place of `values`, from `at` on. What is behind them is whatever it is. `validity` has
+    /// bits for all values once one is missing that can't be told from others; before, all have been valid.
     ///
     /// # Errors
     /// `values` are of another type. There are no such rows, the file is damaged, or the disk fails.
-    pub(crate) fn read_floats(
+    pub(crate) fn read_values(
         &self,
         rows: Range<u64>,
         values: &mut Values,
         at: usize,
+        validity: &mut Option<Vec<u64>>,
         buffer: &mut PageBuffer,
     ) -> Result<(), SegmentError> {
         self.check_range(&rows)?;
-        match (self.data_type, values) {
-            (DataType::Float32, Values::F32(values)) => {
-                self.replace::<FloatType>(&rows, values, at, f32::NAN, buffer)
-            }
-            (DataType::Float64, Values::F64(values)) => {
-                self.replace::<DoubleType>(&rows, values, at, f64::NAN, buffer)
-            }
-            (expected, values) => Err(SegmentError::DataType {
+        if values.data_type() != self.data_type {
+            return Err(SegmentError::DataType {
                 file: self.file.name().to_owned(),
-                expected,
+                expected: self.data_type,
                 found: values.data_type(),
-            }),
+            });
         }
+        with_values!(values, values => self.append_values(&rows, values, at, validity, buffer))
     }
 
-    fn replace<P: ParquetType>(
+    /// Values behind the first `at` of these.
+    fn append_values<N: Native>(
         &self,
         rows: &Range<u64>,
-        values: &mut Vec<P::T>,
+        values: &mut Vec<N>,
         at: usize,
-        missing: P::T,
+        validity: &mut Option<Vec<u64>>,
         buffer: &mut PageBuffer,
-    ) -> Result<(), SegmentError>
-    where
-        P::T: Stored,
-    {
-        let mut column = Column::new(std::mem::take(values), at, missing, false);
-        let read = self.append::<P>(VALUE, rows, &mut column, buffer);
-        *values = column.into_memory();
+    ) -> Result<(), SegmentError> {
+        // A missing float is a NaN, which says enough.
+        let is_ambiguous = !self.data_type.is_float();
+        let mut column = Column::new(mem::take(values), at, validity.take(), N::MISSING, is_ambiguous);
+        let read = self.each_group(rows, |group, rows| {
+            let index = self.metadata.page_index_for_row_group(group);
+            let locations = index.page_locations(VALUE).ok_or_else(|| invalid("no offset index"))?;
+            let metadata = self.metadata.row_group(group).column(VALUE);
+            let chunk = Chunk { file: &self.file, metadata, locations };
+            for (page, page_rows, rows) in pages_of(locations, self.group_rows(group), rows).1 {
+                buffer.append(chunk, page, page_rows, rows, &mut column)?;
+            }
+            Ok(())
+        });
+        (*values, *validity) = column.into_memory();
         read
     }
 
@@ -251,21 +246,6 @@ impl SegmentReader {
         Ok(())
     }
 
-    fn values<N: Native>(
-        &self,
-        rows: &Range<u64>,
-        buffer: &mut PageBuffer,
-    ) -> Result<(Values, Option<Vec<u64>>), SegmentError>
-    where
-        Values: From<Vec<N>>,
-    {
-        // A missing float is a NaN, which says enough.
-        let is_ambiguous = !self.data_type.is_float();
-        let column = self.column::<N::Parquet>(VALUE, rows, N::MISSING.physical(), is_ambiguous, buffer)?;
-        let (values, validity) = column.finish();
-        Ok((N::from_physical(values).into(), validity))
-    }
-
     fn estimated(&self, rows: &Range<u64>) -> Result<Option<Vec<u64>>, SegmentError> {
         if !self.has_estimated {
             return Ok(None);
@@ -282,49 +262,65 @@ impl SegmentReader {
     }
 
     /// The rows of this range of a column in which none is missing.
-    fn required<P: ParquetType>(&self, column: usize, rows: &Range<u64>) -> Result<Vec<P::T>, SegmentError>
-    where
-        P::T: Stored,
-    {
-        Ok(self.column::<P>(column, rows, P::T::default(), false, &mut PageBuffer::default())?.finish().0)
-    }
-
-    /// The rows of this range of one column.
-    fn column<P: ParquetType>(
-        &self,
-        column: usize,
-        rows: &Range<u64>,
-        missing: P::T,
-        is_ambiguous: bool,
-        buffer: &mut PageBuffer,
-    ) -> Result<Column<P::T>, SegmentError>
-    where
-        P::T: Stored,
-    {
-        let values = Vec::with_capacity((rows.end - rows.start) as usize);
-        let mut out = Column::new(values, 0, missing, is_ambiguous);
-        self.append::<P>(column, rows, &mut out, buffer)?;
+    fn required<P: ParquetType>(&self, column: usize, rows: &Range<u64>) -> Result<Vec<P::T>, SegmentError> {
+        let mut out = Vec::with_capacity((rows.end - rows.start) as usize);
+        self.each_group(rows, |group, rows| self.required_chunk::<P>(group, column, rows, &mut out))?;
         Ok(out)
     }
 
-    /// Appends the rows of this range of one column.
-    fn append<P: ParquetType>(
+    /// Appends rows of a column chunk in which none is missing.
+    fn required_chunk<P: ParquetType>(
         &self,
+        group: usize,
         column: usize,
+        rows: Range<usize>,
+        out: &mut Vec<P::T>,
+    ) -> Result<(), ParquetError> {
+        let metadata = self.metadata.row_group(group).column(column);
+        let index = self.metadata.page_index_for_row_group(group);
+        let locations = index.page_locations(column).ok_or_else(|| invalid("no offset index"))?;
+        let row_count = self.group_rows(group);
+        let (numbers, pages) = pages_of(locations, row_count, rows);
+        // All pages with any of the rows are read at once and decoded one by one.
+        let window = Window::read(&self.file, bytes_of(metadata, locations, numbers.clone())?)
+            .map_err(|error| ParquetError::External(Box::new(error)))?;
+        let locations_read = Some(locations.to_vec());
+        let mut reader = SerializedPageReader::new(Arc::new(window), metadata, row_count, locations_read)?;
+        let feed = Feed::default();
+        let mut decoder = ColumnReaderImpl::<P>::new(metadata.column_descr_ptr(), Box::new(feed.clone()));
+        if metadata.dictionary_page_offset().is_some() {
+            feed.add(reader.get_next_page()?.ok_or_else(|| invalid("no dictionary"))?);
+        }
+        for _ in 0..numbers.start {
+            reader.skip_next_page()?;
+        }
+        for (_, page_rows, rows) in pages {
+            let page = reader.get_next_page()?.ok_or_else(|| invalid("a page is missing"))?;
+            if page.num_values() as usize != page_rows {
+                return Err(invalid("a page header contradicts the offset index"));
+            }
+            feed.add(page);
+            // Of a page with values, all to the end of it are read, or else it is the last one.
+            if decoder.skip_records(rows.start)? != rows.start {
+                return Err(invalid("a page has too few values"));
+            }
+            read_exactly(&mut decoder, rows.len(), out)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `read` with each row group that has rows of this range, and with these rows, counted from its first.
+    fn each_group(
+        &self,
         rows: &Range<u64>,
-        out: &mut Column<P::T>,
-        buffer: &mut PageBuffer,
-    ) -> Result<(), SegmentError>
-    where
-        P::T: Stored,
-    {
+        mut read: impl FnMut(usize, Range<usize>) -> Result<(), ParquetError>,
+    ) -> Result<(), SegmentError> {
         let mut row = rows.start;
         let mut group = self.group_starts.partition_point(|start| *start <= row).saturating_sub(1);
         while row < rows.end {
             let (begin, end) = (self.group_starts[group], self.group_starts[group + 1].min(rows.end));
             if row < end {
-                let range = (row - begin) as usize..(end - begin) as usize;
-                self.chunk::<P>(group, column, range, out, buffer)
+                read(group, (row - begin) as usize..(end - begin) as usize)
                     .map_err(|error| SegmentError::from_parquet(self.file.name(), error))?;
                 row = end;
             }
@@ -333,73 +329,26 @@ impl SegmentReader {
         Ok(())
     }
 
-    /// Appends rows of a column chunk.
-    fn chunk<P: ParquetType>(
-        &self,
-        group: usize,
-        column: usize,
-        rows: Range<usize>,
-        out: &mut Column<P::T>,
-        buffer: &mut PageBuffer,
-    ) -> Result<(), ParquetError>
-    where
-        P::T: Stored,
-    {
-        let metadata = self.metadata.row_group(group).column(column);
-        let index = self.metadata.page_index_for_row_group(group);
-        let locations = index.page_locations(column).ok_or_else(|| invalid("no offset index"))?;
-        let row_count = (self.group_starts[group + 1] - self.group_starts[group]) as usize;
-        let first =
-            locations.partition_point(|page| page.first_row_index as usize <= rows.start).saturating_sub(1);
-        let end = locations.partition_point(|page| (page.first_row_index as usize) < rows.end);
-        // Number of a page, how many rows it has, and those that are wanted.
-        let pages = (first..end).map(|page| {
-            let begin = locations[page].first_row_index as usize;
-            let next = locations.get(page + 1).map_or(row_count, |page| page.first_row_index as usize);
-            (page, next - begin, rows.start.max(begin) - begin..rows.end.min(next) - begin)
-        });
-        if is_alp(metadata) {
-            for (page, page_rows, rows) in pages {
-                buffer.append(&self.file, &locations[page], page_rows, rows, out)?;
-            }
-            return Ok(());
-        }
-        // All pages with any of the rows are read at once and decoded one by one.
-        let window = Window::read(&self.file, bytes_of(metadata, locations, first..end)?)
-            .map_err(|error| ParquetError::External(Box::new(error)))?;
-        let locations_read = Some(locations.clone());
-        let mut reader = SerializedPageReader::new(Arc::new(window), metadata, row_count, locations_read)?;
-        let feed = Feed::default();
-        let mut decoder =
-            ColumnReaderImpl::<P>::new(Arc::clone(&self.required[column]), Box::new(feed.clone()));
-        if metadata.dictionary_page_offset().is_some() {
-            feed.add(reader.get_next_page()?.ok_or_else(|| invalid("no dictionary"))?);
-        }
-        for _ in 0..first {
-            reader.skip_next_page()?;
-        }
-        for (_, page_rows, rows) in pages {
-            let page = reader.get_next_page()?.ok_or_else(|| invalid("a page is missing"))?;
-            let (page, levels) = required_page(page, page_rows)?;
-            let count = |rows: Range<usize>| levels.as_ref().map_or(rows.len(), |levels| levels.count(rows));
-            let skipped = count(0..rows.start);
-            // Of a page with values, all to the end of it are read, or else it is the last one.
-            if count(rows.clone()) > 0 {
-                feed.add(page);
-                if decoder.skip_records(skipped)? != skipped {
-                    return Err(invalid("a page has too few values"));
-                }
-            }
-            let read = |range: Range<usize>, out: &mut Column<P::T>| {
-                out.append(|values| read_exactly(&mut decoder, range.len(), values))
-            };
-            match &levels {
-                Some(levels) => out.append_sparse(levels, rows, skipped, read).map(drop)?,
-                None => out.append_present(rows, read)?,
-            }
-        }
-        Ok(())
+    fn group_rows(&self, group: usize) -> usize {
+        (self.group_starts[group + 1] - self.group_starts[group]) as usize
     }
+}
+
+/// Which pages have rows of this range of a chunk; of each its number, how many rows it has, and those that are wanted.
+fn pages_of(
+    locations: &[PageLocation],
+    chunk_rows: usize,
+    rows: Range<usize>,
+) -> (Range<usize>, impl Iterator<Item = (usize, usize, Range<usize>)>) {
+    let first =
+        locations.partition_point(|page| page.first_row_index as usize <= rows.start).saturating_sub(1);
+    let end = locations.partition_point(|page| (page.first_row_index as usize) < rows.end);
+    let pages = (first..end).map(move |page| {
+        let begin = locations[page].first_row_index as usize;
+        let next = locations.get(page + 1).map_or(chunk_rows, |page| page.first_row_index as usize);
+        (page, next - begin, rows.start.max(begin) - begin..rows.end.min(next) - begin)
+    });
+    (first..end, pages)
 }
 
 /// That the pages of each column chunk follow each other and are not beyond its rows.
@@ -434,43 +383,6 @@ fn bytes_of(
     let last = &locations[pages.end - 1];
     let end = u64::try_from(last.offset)? + u64::try_from(last.compressed_page_size)?;
     Ok(start..end)
-}
-
-/// A page without its definition levels and nulls, and which of its rows have a value; `None` where all have.
-fn required_page(page: Page, rows: usize) -> Result<(Page, Option<Levels>), ParquetError> {
-    let Page::DataPageV2 {
-        buf,
-        num_values,
-        encoding,
-        num_nulls,
-        num_rows,
-        def_levels_byte_len,
-        is_compressed,
-        ..
-    } = page
-    else {
-        return Err(invalid("a page is not a data page of version 2"));
-    };
-    let levels_end = def_levels_byte_len as usize;
-    if num_rows as usize != rows || num_values != num_rows || num_nulls > num_values || levels_end > buf.len()
-    {
-        return Err(invalid("a page header contradicts the offset index"));
-    }
-    let present = num_values - num_nulls;
-    let decode = || Levels::decode(&buf[..levels_end], rows, present as usize);
-    let levels = (num_nulls > 0).then(decode).transpose()?;
-    let page = Page::DataPageV2 {
-        buf: buf.slice(levels_end..),
-        num_values: present,
-        encoding,
-        num_nulls: 0,
-        num_rows: present,
-        def_levels_byte_len: 0,
-        rep_levels_byte_len: 0,
-        is_compressed,
-        statistics: None,
-    };
-    Ok((page, levels))
 }
 
 /// Appends so many values, some at a time: the decoder clears the memory before it fills it, which is for free while it

@@ -31,6 +31,18 @@ fn found(rollups: &Rollups, count: u64) -> Vec<(u64, Vec<u8>)> {
     found
 }
 
+/// The first bytes of those that have a value.
+fn peeked(rollups: &Rollups, count: u64) -> Vec<(u64, Vec<u8>)> {
+    let mut heads = Vec::new();
+    rollups.peek((0..count).map(key), |number, head| heads.push((number as u64, head.to_vec())));
+    heads.sort();
+    heads
+}
+
+fn heads(values: Vec<(u64, Vec<u8>)>) -> Vec<(u64, Vec<u8>)> {
+    values.into_iter().map(|(number, value)| (number, value[..16].to_vec())).collect()
+}
+
 fn all(count: u64, version: u64) -> Vec<(u64, Vec<u8>)> {
     (0..count).map(|number| (number, value(number, version))).collect()
 }
@@ -55,7 +67,9 @@ fn what_was_put_is_found_at_once_later_and_by_others() {
         first.flush().await;
         put_all(&first, 90, 0);
         assert_eq!(found(&first, 100), all(90, 0), "before it is written");
+        assert_eq!(peeked(&first, 100), heads(all(90, 0)));
         first.flush().await;
+        assert_eq!(peeked(&first, 100), heads(all(90, 0)));
         assert_eq!(found(&first, 100), all(90, 0), "from the file");
         let second = rollups(&path);
         assert_eq!(found(&second, 100), all(90, 0), "while another one has it open");
@@ -63,6 +77,7 @@ fn what_was_put_is_found_at_once_later_and_by_others() {
         put_all(&second, 90, 1);
         second.flush().await;
         assert_eq!(found(&first, 100), all(90, 1));
+        assert_eq!(peeked(&first, 100), heads(all(90, 1)));
         first.put(key(90), value(90, 1));
         drop(first);
         assert_eq!(found(&second, 100), all(91, 1));
@@ -97,6 +112,7 @@ fn the_oldest_go_beyond_the_limit() {
             }
         }
         let left = found(&rollups, 300);
+        assert_eq!(peeked(&rollups, 300), heads(left.clone()));
         assert!(left.iter().all(|(number, value)| *value == large(*number)), "other values than were put");
         let left: Vec<u64> = left.into_iter().map(|(number, _)| number).collect();
         assert!((20..=32).contains(&left.len()), "{}", left.len());

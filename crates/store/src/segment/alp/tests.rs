@@ -1,26 +1,19 @@
 //! Against the decoder of the crate `parquet`, bit by bit, on what its encoder writes; and on bytes that nothing writes.
 
-use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use parquet::basic::{Encoding, Repetition, Type as Physical};
-use parquet::column::page::{CompressedPage, Page, PageMetadata, PageReader, PageWriteSpec, PageWriter};
-use parquet::column::reader::ColumnReaderImpl;
-use parquet::column::writer::ColumnWriterImpl;
+use parquet::basic::Encoding;
 use parquet::data_type::{DataType, DoubleType, FloatType};
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, Type};
 use proptest::prelude::*;
 
 use super::*;
 use crate::segment::native::Bits;
+use crate::segment::reference;
 
 /// A float with the type that Parquet has for it.
 trait Float: AlpFloat + Bits + Debug {
     type Parquet: DataType<T = Self>;
-    const PHYSICAL: Physical;
     fn from_u64(bits: u64) -> Self;
     /// A decimal with so many places.
     fn decimal(integer: i64, places: u32) -> Self;
@@ -28,7 +21,6 @@ trait Float: AlpFloat + Bits + Debug {
 
 impl Float for f64 {
     type Parquet = DoubleType;
-    const PHYSICAL: Physical = Physical::DOUBLE;
 
     fn from_u64(bits: u64) -> f64 {
         f64::from_bits(bits)
@@ -41,7 +33,6 @@ impl Float for f64 {
 
 impl Float for f32 {
     type Parquet = FloatType;
-    const PHYSICAL: Physical = Physical::FLOAT;
 
     fn from_u64(bits: u64) -> f32 {
         f32::from_bits(bits as u32)
@@ -52,97 +43,14 @@ impl Float for f32 {
     }
 }
 
-fn column<F: Float>() -> ColumnDescPtr {
-    let value = Type::primitive_type_builder("value", F::PHYSICAL).with_repetition(Repetition::REQUIRED);
-    let fields = vec![Arc::new(value.build().unwrap())];
-    let schema = Type::group_type_builder("file").with_fields(fields).build().unwrap();
-    SchemaDescriptor::new(Arc::new(schema)).columns()[0].clone()
-}
-
-/// Keeps the pages that are written.
-struct Pages<'a>(&'a mut Vec<Bytes>);
-
-impl PageWriter for Pages<'_> {
-    fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec, ParquetError> {
-        assert_eq!(page.encoding(), Encoding::ALP);
-        self.0.push(page.compressed_page().buffer().clone());
-        Ok(PageWriteSpec::new())
-    }
-
-    fn close(&mut self) -> Result<(), ParquetError> {
-        Ok(())
-    }
-}
-
-/// Gives them back.
-struct Feed(VecDeque<Page>);
-
-impl Iterator for Feed {
-    type Item = Result<Page, ParquetError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.pop_front().map(Ok)
-    }
-}
-
-impl PageReader for Feed {
-    fn get_next_page(&mut self) -> Result<Option<Page>, ParquetError> {
-        Ok(self.0.pop_front())
-    }
-
-    fn peek_next_page(&mut self) -> Result<Option<PageMetadata>, ParquetError> {
-        let values = self.0.front().map(|page| page.num_values() as usize);
-        Ok(values.map(|len| PageMetadata { num_rows: Some(len), num_levels: Some(len), is_dict: false }))
-    }
-
-    fn skip_next_page(&mut self) -> Result<(), ParquetError> {
-        self.0.pop_front();
-        Ok(())
-    }
-}
-
 /// One page of these values.
 fn encoded<F: Float>(values: &[F]) -> Bytes {
-    let properties = WriterProperties::builder()
-        .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_dictionary_enabled(false)
-        .set_encoding(Encoding::ALP)
-        .set_data_page_size_limit(usize::MAX)
-        .build();
-    let mut pages = Vec::new();
-    let writer = Box::new(Pages(&mut pages));
-    let mut writer = ColumnWriterImpl::<F::Parquet>::new(column::<F>(), Arc::new(properties), writer);
-    writer.write_batch(values, None, None).unwrap();
-    writer.close().unwrap();
-    match <[Bytes; 1]>::try_from(pages) {
-        Ok([page]) => page,
-        Err(pages) => panic!("{} pages of {} values", pages.len(), values.len()),
-    }
+    reference::encoded::<F::Parquet>(Encoding::ALP, values)
 }
 
 /// What the crate makes of a page.
-fn decoded_by_the_crate<F: Float>(page: &Bytes, len: usize) -> Result<Vec<F>, ParquetError> {
-    let page = Page::DataPageV2 {
-        buf: page.clone(),
-        num_values: len as u32,
-        encoding: Encoding::ALP,
-        num_nulls: 0,
-        num_rows: len as u32,
-        def_levels_byte_len: 0,
-        rep_levels_byte_len: 0,
-        is_compressed: false,
-        statistics: None,
-    };
-    let feed = Box::new(Feed(VecDeque::from([page])));
-    let mut reader = ColumnReaderImpl::<F::Parquet>::new(column::<F>(), feed);
-    let mut values = Vec::new();
-    while values.len() < len {
-        if reader.read_records(len - values.len(), None, None, &mut values)?.1 == 0 {
-            return Err(invalid("too few values".to_owned()));
-        }
-    }
-    Ok(values)
+fn decoded_by_the_crate<F: Float>(page: &[u8], len: usize) -> Result<Vec<F>, ParquetError> {
+    reference::decoded::<F::Parquet>(Encoding::ALP, None, page, len)
 }
 
 fn decoded<F: Float>(
@@ -345,7 +253,7 @@ proptest! {
             page[(place * span as f64) as usize] = byte;
         }
         page.truncate(page.len() - cut.saturating_sub(15).min(page.len()));
-        let theirs = decoded_by_the_crate::<f64>(&page.clone().into(), values.len());
+        let theirs = decoded_by_the_crate::<f64>(&page, values.len());
         let ours = decoded::<f64>(&page, values.len(), Level::best(), 0..values.len());
         match (&theirs, &ours) {
             (Ok(theirs), Ok(ours)) => prop_assert_eq!(bits(theirs), bits(ours)),
