@@ -72,7 +72,7 @@ type Row = (Tick, Option<f64>);
 
 /// Rows of a file of the tests.
 fn rows(name: &str) -> Result<Vec<Row>, Box<dyn Error>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/inputs").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/inputs").join(name);
     let text = std::fs::read_to_string(path)?;
     text.lines()
         .skip(1)

@@ -59,6 +59,10 @@
 //! | [`portfolio`] | What do many of them say together? |
 //! | [`hourly`] | The same by hours of the week, for hourly meters. |
 //! | [`opendsm`] | What does a stored model of opendsm predict? |
+#![cfg_attr(
+    feature = "verification",
+    doc = "| [`verification`] | What are the numbers worth on this machine? Feature `verification`. |"
+)]
 //! | [`settings`] | What can be chosen, and which [mode](settings::Mode) does what? |
 //!
 //! # Formulas and their sources
@@ -108,6 +112,8 @@ mod tangent;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uncertainty;
+#[cfg(feature = "verification")]
+pub mod verification;
 mod version;
 pub mod warning;
 pub mod weather;

@@ -1,5 +1,7 @@
 //! A meter run: from the records of a trace to models, savings and derivatives.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sheaf_model::Tick;
 use xxhash_rust::xxh3::Xxh3;
@@ -116,6 +118,34 @@ impl RunStatus {
     /// Whether there are metered savings at least.
     pub const fn has_savings(&self) -> bool {
         matches!(self, RunStatus::Success | RunStatus::NoReportingModel { .. })
+    }
+}
+
+/// A sentence.
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = |fit: &FitStatus| match fit {
+            FitStatus::NoData => "no period has both usage and weather",
+            FitStatus::NoModel => "no candidate qualifies",
+            FitStatus::Success => "there is one",
+        };
+        match self {
+            RunStatus::Success => f.write_str("both periods have a model"),
+            RunStatus::PeriodsOverlap { baseline_end, reporting_start } => write!(
+                f,
+                "the reporting period begins at {reporting_start}, before the baseline ends at {baseline_end}"
+            ),
+            RunStatus::NoMeterData { n_readings } => {
+                write!(f, "none of the {n_readings} records of the meter has a value that covers any time")
+            }
+            RunStatus::NoTemperature => f.write_str("there is no temperature at all"),
+            RunStatus::NoBaselineModel { fit, n_usable_periods } => {
+                write!(f, "no model fits the baseline: {} ({n_usable_periods} usable periods)", why(fit))
+            }
+            RunStatus::NoReportingModel { fit, n_usable_periods } => {
+                write!(f, "no model fits the reporting period: {} ({n_usable_periods} usable periods)", why(fit))
+            }
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Days of a time zone: 23 and 25 hours included.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use jiff::civil::Time;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
 use sheaf_model::Tick;
 
@@ -34,6 +36,21 @@ impl Zone {
     /// A zone without summer time, so many seconds east of Greenwich; `None` beyond 26 hours.
     pub fn fixed(offset_s: i32) -> Option<Zone> {
         Offset::from_seconds(offset_s).ok().map(|offset| Zone(offset.to_time_zone()))
+    }
+
+    /// A time as people write it: `2016-12-26T06:00Z` and `2016-12-26T00:00-06:00` say all, `2016-12-26` and `2016-12-26T06:00`
+    /// are those of this zone. What is there twice when clocks are set back is the first one.
+    ///
+    /// # Errors
+    /// It is no time, or no calendar reaches there.
+    pub fn time(&self, text: &str) -> Result<Tick, UnknownTime> {
+        let unknown = || UnknownTime { text: text.to_owned() };
+        if text.parse::<Timestamp>().is_ok() {
+            return text.parse().map_err(|_| unknown());
+        }
+        let civil: DateTime = text.parse().map_err(|_| unknown())?;
+        let timestamp = self.0.to_timestamp(civil).map_err(|_| unknown())?;
+        tick(timestamp).ok_or_else(unknown)
     }
 
     /// The bounds of days: from the begin of the day that `begin` lies in to the first end of a day that is not before `end`.
@@ -70,6 +87,25 @@ impl Default for Zone {
     fn default() -> Zone {
         Zone::UTC
     }
+}
+
+/// The name, or the offset from Greenwich.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.iana_name(), self.0.to_fixed_offset()) {
+            (Some(name), _) => f.write_str(name),
+            (None, Ok(offset)) => offset.fmt(f),
+            (None, Err(_)) => f.write_str("unknown"),
+        }
+    }
+}
+
+/// No time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no time; write one like 2016-12-26 or 2016-12-26T06:00Z")]
+pub struct UnknownTime {
+    /// What was given.
+    pub text: String,
 }
 
 /// No time zone of this name.
@@ -141,6 +177,23 @@ mod tests {
             zone.day_bounds("2017-01-01T05:59Z".parse().unwrap(), "2017-01-02T06:00Z".parse().unwrap());
         let expected = ["2016-12-31T06:00Z", "2017-01-01T06:00Z", "2017-01-02T06:00Z"];
         assert_eq!(bounds, expected.map(|text| text.parse::<Tick>().unwrap()));
+    }
+
+    #[test]
+    fn times_without_an_offset_are_those_of_the_zone() {
+        let chicago = Zone::new("America/Chicago").unwrap();
+        let time = |text: &str| chicago.time(text).unwrap().to_string();
+        assert_eq!(time("2016-12-26"), "2016-12-26T06:00:00Z");
+        assert_eq!(time("2016-07-01T12:30"), "2016-07-01T17:30:00Z");
+        assert_eq!(time("2016-12-26T00:00Z"), "2016-12-26T00:00:00Z");
+        assert_eq!(time("2016-12-26T00:00-08:00"), "2016-12-26T08:00:00Z");
+        // Two o'clock in the night when clocks are set back, and when they are set forward.
+        assert_eq!(time("2016-11-06T01:30"), "2016-11-06T06:30:00Z");
+        assert_eq!(time("2016-03-13T02:30"), "2016-03-13T08:30:00Z");
+        for wrong in ["", "yesterday", "2016-02-30", "2016-13-01", "26.12.2016", "2016-12-26T25:00"] {
+            assert!(chicago.time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!([Zone::UTC, chicago].map(|zone| zone.to_string()), ["UTC", "America/Chicago"]);
     }
 
     #[test]

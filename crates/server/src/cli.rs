@@ -16,9 +16,11 @@ pub(crate) mod output;
 pub(crate) mod path;
 pub(crate) mod read;
 pub(crate) mod rollups;
+pub(crate) mod savings;
 pub(crate) mod source;
 pub(crate) mod store;
 pub(crate) mod table_args;
+pub(crate) mod verify;
 
 /// How a command ends: an exit code, or an error for the last line.
 pub(crate) type Outcome = Result<ExitCode, Box<dyn Error>>;

@@ -34,8 +34,10 @@ enum Command {
     Path(cli::path::Args),
     Read(cli::read::Args),
     Rollups(cli::rollups::Args),
+    Savings(Box<cli::savings::Args>),
     Source(cli::source::Args),
     Store(cli::store::Args),
+    Verify(cli::verify::Args),
 }
 
 fn main() -> ExitCode {
@@ -53,8 +55,10 @@ fn main() -> ExitCode {
         Command::Path(args) => cli::path::run(&args, &mut out),
         Command::Read(args) => cli::read::run(&args, &mut out),
         Command::Rollups(args) => cli::rollups::run(&args, &mut out),
+        Command::Savings(args) => cli::savings::run(&args, &mut out),
         Command::Source(args) => cli::source::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
+        Command::Verify(args) => cli::verify::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {
         Ok(code) => code,

@@ -4,6 +4,8 @@
 
 #[path = "integration/reading.rs"]
 mod reading;
+#[path = "integration/savings.rs"]
+mod savings;
 
 use std::process::{Command, Output};
 
@@ -64,6 +66,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["delete", "--help"],
         &["export", "--help"],
         &["ingest", "--help"],
+        &["savings", "--help"],
+        &["verify", "--help"],
     ] {
         let output = sheaf(command);
         assert_eq!(output.status.code(), Some(0));

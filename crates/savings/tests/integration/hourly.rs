@@ -36,7 +36,7 @@ fn time(text: &str) -> Timestamp {
 
 fn meter() -> Vec<HourlyRow> {
     let first = time("2015-11-22T06:00Z");
-    include_str!("../data/hourly/il-electricity-cdd-hdd.csv")
+    include_str!("../../reference/hourly/il-electricity-cdd-hdd.csv")
         .lines()
         .skip(1)
         .enumerate()
@@ -96,7 +96,7 @@ fn observed(coefficient: f64) -> bool {
 #[test]
 fn every_coefficient_and_the_savings_of_the_reference_meter() {
     let reference: Reference =
-        serde_json::from_str(include_str!("../data/hourly/il-electricity-cdd-hdd.json")).unwrap();
+        serde_json::from_str(include_str!("../../reference/hourly/il-electricity-cdd-hdd.json")).unwrap();
     let meter = meter();
     let model = fit(&slice(&meter, "2015-12-27T00:00Z", "2016-12-26T00:00Z"));
 
@@ -127,7 +127,7 @@ fn what_the_data_leave_undetermined_is_as_in_the_reference() {
         name: String,
         segments: Vec<ReferenceSegment>,
     }
-    let text = include_str!("../data/hourly/undetermined.json");
+    let text = include_str!("../../reference/hourly/undetermined.json");
     let Cases { cases } = serde_json::from_str(text).unwrap();
     let year = slice(&meter(), "2015-12-27T00:00Z", "2016-12-26T00:00Z");
     let mut hot_summer = year.clone();

@@ -8,8 +8,8 @@ macro_rules! meter {
     ($name:literal) => {
         (
             $name,
-            include_str!(concat!("../data/opendsm/", $name, ".json")),
-            include_str!(concat!("../data/opendsm/", $name, ".predict.csv")),
+            include_str!(concat!("../../reference/opendsm/", $name, ".json")),
+            include_str!(concat!("../../reference/opendsm/", $name, ".predict.csv")),
         )
     };
 }
@@ -67,7 +67,7 @@ fn every_day_of_the_reference_meters() {
 
 #[test]
 fn curves_of_every_shape() {
-    let reference: Value = serde_json::from_str(include_str!("../data/opendsm/curves.json")).unwrap();
+    let reference: Value = serde_json::from_str(include_str!("../../reference/opendsm/curves.json")).unwrap();
     let temps: Vec<f64> = serde_json::from_value(reference["temps_degf"].clone()).unwrap();
     for case in reference["cases"].as_array().unwrap() {
         let model = StoredModel::from_json(&json!({ "submodels": { "fw-su_sh_wi": {

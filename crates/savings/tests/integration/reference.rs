@@ -1,37 +1,22 @@
 //! The reference meters, prepared as they were for eemeter, and comparisons with its numbers.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::path::Path;
 
 use serde_json::Value;
 use sheaf_model::Tick;
-use sheaf_savings::design::Design;
-use sheaf_savings::features::{Features, Purpose};
-use sheaf_savings::interpretation::Interpretation;
-use sheaf_savings::meter::{MeterSeries, Reading};
-use sheaf_savings::model::{Fit, fit};
-use sheaf_savings::period::{PeriodSettings, baseline, reporting};
-use sheaf_savings::prepare::prepare;
-use sheaf_savings::settings::{FitSettings, Interval, Mode};
+use sheaf_savings::meter::Reading;
+use sheaf_savings::settings::Mode;
+use sheaf_savings::verification::{self, Fitted, METERS, ReferenceMeter};
 use sheaf_savings::weather::Weather;
-use sheaf_savings::zone::Zone;
 
-/// The meters with their periods, and whether they are gas.
-pub(crate) const METERS: [(&str, Interval, bool); 12] = [
-    ("il-electricity-cdd-hdd-daily", Interval::Daily, false),
-    ("il-electricity-cdd-hdd-billing_monthly", Interval::BillingMonthly, false),
-    ("il-electricity-cdd-hdd-billing_bimonthly", Interval::BillingBimonthly, false),
-    ("il-electricity-cdd-only-daily", Interval::Daily, false),
-    ("il-electricity-cdd-only-billing_monthly", Interval::BillingMonthly, false),
-    ("il-electricity-cdd-only-billing_bimonthly", Interval::BillingBimonthly, false),
-    ("il-gas-hdd-only-daily", Interval::Daily, true),
-    ("il-gas-hdd-only-billing_monthly", Interval::BillingMonthly, true),
-    ("il-gas-hdd-only-billing_bimonthly", Interval::BillingBimonthly, true),
-    ("il-gas-intercept-only-daily", Interval::Daily, true),
-    ("il-gas-intercept-only-billing_monthly", Interval::BillingMonthly, true),
-    ("il-gas-intercept-only-billing_bimonthly", Interval::BillingBimonthly, true),
-];
+pub(crate) fn meters() -> impl Iterator<Item = &'static str> {
+    METERS.iter().map(|meter| meter.name)
+}
+
+fn meter(name: &str) -> &'static ReferenceMeter {
+    METERS.iter().find(|meter| meter.name == name).unwrap()
+}
 
 /// Its baseline has eight candidates that fit equally well: in the temperatures that eemeter looks at only one of the five bills
 /// has days below 38 °F, so that the heating degree days of 30 to 37 °F are multiples of each other. eemeter's rounding takes
@@ -51,7 +36,8 @@ pub(crate) fn reporting_start() -> Tick {
 }
 
 pub(crate) fn data(path: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(path);
+    // Tests run in the folder of their package, wherever they were built.
+    let path = Path::new("reference").join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -69,19 +55,12 @@ pub(crate) fn json(path: &str) -> Value {
     serde_json::from_str(&data(path)).unwrap()
 }
 
-pub(crate) fn expected(meter: &str) -> Value {
-    json(&format!("eemeter320/{meter}.json"))
+pub(crate) fn expected(name: &str) -> Value {
+    meter(name).expected().unwrap()
 }
 
-pub(crate) fn readings(meter: &str) -> Vec<Reading> {
-    let rows = csv(&format!("inputs/{meter}.csv"));
-    rows.into_iter()
-        .map(|(start, values)| Reading {
-            start,
-            value: Some(values[0]).filter(|value| !value.is_nan()),
-            estimated: false,
-        })
-        .collect()
+pub(crate) fn readings(name: &str) -> Vec<Reading> {
+    meter(name).readings().unwrap()
 }
 
 pub(crate) fn hourly_degf() -> Vec<(Tick, f64)> {
@@ -89,39 +68,13 @@ pub(crate) fn hourly_degf() -> Vec<(Tick, f64)> {
 }
 
 pub(crate) fn weather() -> &'static Weather {
-    static WEATHER: OnceLock<Weather> = OnceLock::new();
-    WEATHER.get_or_init(|| Weather::from_degf(hourly_degf(), Zone::UTC))
+    verification::weather().unwrap()
 }
 
-/// A meter before and after its intervention, fitted.
-pub(crate) struct Fitted {
-    pub(crate) interval: Interval,
-    pub(crate) settings: FitSettings,
-    pub(crate) reporting: MeterSeries,
-    pub(crate) designs: [Design; 2],
-    pub(crate) fits: [Fit; 2],
-}
-
-pub(crate) fn fitted(meter: &str, mode: Mode, weather: &Weather) -> Fitted {
-    let (_, interval, is_gas) = METERS.into_iter().find(|(name, ..)| *name == meter).unwrap();
-    let interpretation = if is_gas {
-        Interpretation::NaturalGasConsumptionSupplied
-    } else {
-        Interpretation::ElectricityConsumptionSupplied
-    };
-    let prepared = prepare(&readings(meter), None, interpretation, weather.zone(), mode);
-    assert_eq!(prepared.interval, interval);
-    let settings = FitSettings::new(interval, interpretation.may_cool());
-    let (before, warnings) = baseline(&prepared.meter, baseline_end(), &PeriodSettings::default());
-    assert!(warnings.is_empty());
-    let (after, warnings) = reporting(&prepared.meter, reporting_start(), &PeriodSettings::default());
-    assert!(warnings.is_empty());
-    let designs = [&before, &after].map(|meter| {
-        let features = Features::new(meter.bounds(), weather, interval, Purpose::Fit, mode);
-        Design::new(meter, features, interval, mode)
-    });
-    let fits = [fit(&designs[0], &settings), fit(&designs[1], &settings)];
-    Fitted { interval, settings, reporting: after, designs, fits }
+pub(crate) fn fitted(name: &str, mode: Mode, weather: &Weather) -> Fitted {
+    let fitted = meter(name).fitted(mode, weather).unwrap();
+    assert_eq!(fitted.interval, meter(name).interval);
+    fitted
 }
 
 /// The largest relative deviation of each quantity, over all comparisons.

@@ -73,6 +73,7 @@ impl TableArgs {
             time_format: self.time_format.clone().unwrap_or_default(),
             time_zone: self.time_zone.clone(),
             missing: self.missing.clone(),
+            flags: false,
             begin: self.first_time,
             period,
             on_error: self.on_error,

@@ -5,7 +5,7 @@
 
 use sheaf_model::{SamplePeriod, Tick};
 
-use super::number::parse_number;
+use super::number::{parse_flag, parse_number};
 use super::options::{ColumnRef, CsvOptions, Decimal, Header, Layout, TimeFormat};
 use super::record::{BadRecord, Records};
 use super::time::{DateCache, TimeReader, check_format, day_or_month, is_clock, parse_iso};
@@ -403,7 +403,10 @@ impl Detector<'_> {
     fn cell(&self, text: &[u8], quoted: bool) -> SampleCell {
         let kind = if text.is_empty() || self.missing.iter().any(|word| word == text) {
             CellKind::Missing
-        } else if parse_number(text, b'.').is_ok() || parse_number(text, b',').is_ok() {
+        } else if parse_number(text, b'.').is_ok()
+            || parse_number(text, b',').is_ok()
+            || (self.options.flags && parse_flag(text).is_some())
+        {
             CellKind::Number
         } else {
             match parse_iso(text, &mut DateCache::default()) {

@@ -35,6 +35,15 @@ pub(crate) fn parse_number(text: &[u8], decimal: u8) -> Result<Number, NumberPro
     parse_plain(text, decimal).map_or_else(|| parse_any(text, decimal), Ok)
 }
 
+/// What a flag is as a number.
+pub(crate) fn parse_flag(text: &[u8]) -> Option<Number> {
+    match text {
+        b"true" | b"True" | b"TRUE" => Some(Number::Int(1)),
+        b"false" | b"False" | b"FALSE" => Some(Number::Int(0)),
+        _ => None,
+    }
+}
+
 /// The short way, for plain decimals whose digits fit 53 bits: digits and power of ten are exact floats then, so the one
 /// division rounds correctly. `None` for everything else, which the standard library reads.
 #[inline]

@@ -39,6 +39,9 @@ pub struct CsvOptions {
     pub time_zone: Option<String>,
     /// The words for a missing value, instead of [`CsvOptions::MISSING`]. A field without text is always missing.
     pub missing: Option<Vec<String>>,
+    /// Whether `true` and `false` are the numbers 1 and 0; otherwise they are text.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub flags: bool,
     /// The time of row 0, where times are row counts.
     pub begin: Option<Tick>,
     /// The distance between rows, where times are row counts; also makes coarse numbers exact, see [`TimeFormat`].

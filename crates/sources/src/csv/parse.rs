@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::detect::{Plan, Roles};
-use super::number::{Number, parse_number, parse_plain};
+use super::number::{Number, parse_flag, parse_number, parse_plain};
 use super::options::Decimal;
 use super::record::{BadRecord, Records};
 use super::time::TimeReader;
@@ -24,6 +24,8 @@ pub(crate) struct Parser {
     pub(crate) missing: Vec<Vec<u8>>,
     /// Whether a missing value may look like a number: `-999`.
     pub(crate) missing_numbers: bool,
+    /// Whether `true` and `false` are numbers.
+    pub(crate) flags: bool,
     /// Whether wrong rows are skipped.
     pub(crate) skip: bool,
 }
@@ -339,7 +341,10 @@ impl Parser {
                 *separator = Separator { decimal: Decimal::Comma, decided: true };
                 parse_number(text, separator.decimal.byte()).map(Some)
             }
-            Err(problem) => Err(problem),
+            Err(problem) => match parse_flag(text).filter(|_| self.flags) {
+                Some(flag) => Ok(Some(flag)),
+                None => Err(problem),
+            },
         }
     }
 }

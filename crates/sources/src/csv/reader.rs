@@ -189,6 +189,7 @@ impl CsvReader {
                 comment: options.comments.prefix().map(<[u8]>::to_vec),
                 missing_numbers: missing.iter().any(looks_like_number),
                 missing,
+                flags: options.flags,
                 skip: options.on_error == OnError::Skip,
             }),
         })

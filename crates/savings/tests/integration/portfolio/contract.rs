@@ -223,7 +223,7 @@ fn a_sum_beyond_the_range_of_floats() {
 }
 
 fn base_input() -> Value {
-    serde_json::from_str(include_str!("../../data/portfolio/base_input.json")).unwrap()
+    serde_json::from_str(include_str!("../../../reference/portfolio/base_input.json")).unwrap()
 }
 
 /// The message for the base input after a change.
