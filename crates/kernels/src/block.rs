@@ -10,7 +10,7 @@
 //! once and not once per data type.
 
 use crate::dispatch::Kernel;
-use crate::{Level, Sample, SampleRun};
+use crate::{Level, Sample, SampleRun, State};
 
 pub(crate) const LANES: usize = 16;
 
@@ -150,21 +150,34 @@ impl Scratch {
         Scratch { level, buffer: Vec::new() }
     }
 
-    /// Calls `f` with one block after the other.
+    /// Appends the states of all blocks, merged into one.
     #[inline(always)]
-    pub(crate) fn for_each_block<T: Sample>(
+    pub(crate) fn append_merged<S: State, T: Sample>(
         &mut self,
+        states: &mut Vec<S>,
         run: SampleRun<'_, T>,
-        mut f: impl FnMut(Level, Block<'_>),
+        of_block: impl Fn(Level, Block<'_>) -> S,
     ) {
-        // Small buckets come by the million: no copying of runs and no calls for those that are blocks as they are.
+        // Small buckets come by the million: no copying of runs and no calls for those that are blocks as they are. Their states
+        // are made where they stay: one that is written in parts, and moved as a whole, is waited for.
         match (T::as_f64(run.values()), run.validity(), run.len()) {
-            (Some(values), None, ..=FEW) => f(self.level, Block::Few(values)),
-            _ => self.for_each_of_many(run, f),
+            (Some(values), None, ..=FEW) => states.push(of_block(self.level, Block::Few(values))),
+            _ => states.push(self.merged_of_many(run, of_block)),
         }
     }
 
-    fn for_each_of_many<T: Sample>(&mut self, run: SampleRun<'_, T>, mut f: impl FnMut(Level, Block<'_>)) {
+    fn merged_of_many<S: State, T: Sample>(
+        &mut self,
+        run: SampleRun<'_, T>,
+        of_block: impl Fn(Level, Block<'_>) -> S,
+    ) -> S {
+        let mut state = S::default();
+        self.for_each_block(run, |level, block| state.merge(&of_block(level, block)));
+        state
+    }
+
+    /// Calls `f` with one block after the other.
+    fn for_each_block<T: Sample>(&mut self, run: SampleRun<'_, T>, mut f: impl FnMut(Level, Block<'_>)) {
         let mut begin = 0;
         while begin < run.len() {
             let end = run.len().min(begin + BLOCK);

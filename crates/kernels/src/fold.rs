@@ -73,9 +73,7 @@ pub fn fold_at<S: State, T: Sample>(
     let mut room = grid.per_bucket - grid.offset;
     while begin < run.len() {
         let end = begin + room.min(run.len() - begin);
-        let mut state = S::default();
-        state.absorb(run.slice(begin..end), &mut scratch);
-        states.push(state);
+        S::append(&mut states, run.slice(begin..end), &mut scratch);
         begin = end;
         room = grid.per_bucket;
     }

@@ -36,9 +36,9 @@ pub trait State: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'stati
         Ok(())
     }
 
-    /// Folds samples in. Only [`fold`](crate::fold()) calls this, after [`State::accept`].
+    /// Appends the state of samples. Only [`fold`](crate::fold()) calls this, after [`State::accept`].
     #[doc(hidden)]
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch);
+    fn append<T: Sample>(states: &mut Vec<Self>, run: SampleRun<'_, T>, scratch: &mut Scratch);
 
     /// Takes in the state of samples that come later in time.
     fn merge(&mut self, later: &Self);

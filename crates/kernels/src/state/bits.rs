@@ -53,7 +53,7 @@ impl State for Bits {
         if T::IS_FLOAT { Err(Error::BitwiseOnFloat { sample_type: T::NAME }) } else { Ok(()) }
     }
 
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
+    fn append<T: Sample>(states: &mut Vec<Bits>, run: SampleRun<'_, T>, scratch: &mut Scratch) {
         let n = scratch.count_valid(run);
         let (and, or) = match run.without_idle_validity() {
             run if run.validity().is_none() => scratch.level.run(AndOr(run.values())),
@@ -62,9 +62,10 @@ impl State for Bits {
                 .fold((T::ALL_ONES, T::default()), |(and, or), x| (and.and(x), or.or(x))),
         };
         // Without a valid sample the AND is all ones of T, which for an unsigned type is not the neutral -1.
-        if let (1.., Some(and), Some(or)) = (n, and.to_bits(), or.to_bits()) {
-            self.merge(&Bits { n, and, or });
-        }
+        states.push(match (n, and.to_bits(), or.to_bits()) {
+            (1.., Some(and), Some(or)) => Bits { n, and, or },
+            _ => Bits::default(),
+        });
     }
 
     fn merge(&mut self, later: &Bits) {

@@ -42,14 +42,15 @@ impl Edges {
 impl State for Edges {
     const FAMILY: Family = Family::Edges;
 
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
+    fn append<T: Sample>(states: &mut Vec<Edges>, run: SampleRun<'_, T>, scratch: &mut Scratch) {
         let edge =
             |index: usize| run.get(index).map(|value| Edge { time: run.time(index), value: value.to_f64() });
-        if let Some(first) = (0..run.len()).find_map(edge)
-            && let Some(last) = (0..run.len()).rev().find_map(edge)
-        {
-            self.merge(&Edges { n: scratch.count_valid(run), first, last });
-        }
+        let first = (0..run.len()).find_map(edge);
+        let last = (0..run.len()).rev().find_map(edge);
+        states.push(match first.zip(last) {
+            Some((first, last)) => Edges { n: scratch.count_valid(run), first, last },
+            None => Edges::default(),
+        });
     }
 
     /// Goes by the times, so parts may be merged in any order. Parts that overlap are no parts of one series.

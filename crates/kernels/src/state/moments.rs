@@ -53,8 +53,8 @@ impl State for Moments {
     const FAMILY: Family = Family::Moments;
 
     #[inline(always)]
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
-        scratch.for_each_block(run, |level, block| self.merge(&Moments::of_block(level, block)));
+    fn append<T: Sample>(states: &mut Vec<Moments>, run: SampleRun<'_, T>, scratch: &mut Scratch) {
+        scratch.append_merged(states, run, Moments::of_block);
     }
 
     #[inline]

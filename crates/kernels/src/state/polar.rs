@@ -71,8 +71,8 @@ impl Kernel for UnitVectors<'_> {
 impl State for Polar {
     const FAMILY: Family = Family::Polar;
 
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
-        scratch.for_each_block(run, |level, block| self.merge(&Polar::of_block(level, block)));
+    fn append<T: Sample>(states: &mut Vec<Polar>, run: SampleRun<'_, T>, scratch: &mut Scratch) {
+        scratch.append_merged(states, run, Polar::of_block);
     }
 
     fn merge(&mut self, later: &Polar) {

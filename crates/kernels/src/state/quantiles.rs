@@ -156,10 +156,12 @@ impl PartialEq for Quantiles {
 impl State for Quantiles {
     const FAMILY: Family = Family::Quantiles;
 
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, _: &mut Scratch) {
+    fn append<T: Sample>(states: &mut Vec<Quantiles>, run: SampleRun<'_, T>, _: &mut Scratch) {
+        let mut quantiles = Quantiles::default();
         for x in (0..run.len()).filter_map(|index| run.get(index)) {
-            self.push_pending(to_key(x.to_f64()));
+            quantiles.push_pending(to_key(x.to_f64()));
         }
+        states.push(quantiles);
     }
 
     fn merge(&mut self, later: &Quantiles) {

@@ -42,17 +42,19 @@ impl State for Sums {
     const FAMILY: Family = Family::Sums;
 
     #[inline(always)]
-    fn absorb<T: Sample>(&mut self, run: SampleRun<'_, T>, scratch: &mut Scratch) {
+    fn append<T: Sample>(states: &mut Vec<Sums>, run: SampleRun<'_, T>, scratch: &mut Scratch) {
         if run.validity().is_none() && T::HAS_EXACT_SUM {
+            let mut sums = Sums::default();
             for values in run.values().chunks(BLOCK) {
                 let (n, sum) = (values.len() as u64, T::exact_sum(scratch.level, values));
-                self.merge(&Sums { n, sum, sum_low: 0.0, mean: sum / n as f64 });
+                sums.merge(&Sums { n, sum, sum_low: 0.0, mean: sum / n as f64 });
             }
+            states.push(sums);
             return;
         }
-        scratch.for_each_block(run, |level, block| {
+        scratch.append_merged(states, run, |level, block| {
             let (n, sum) = block.count_and_sum(level);
-            self.merge(&Sums::of_block(block, n, sum));
+            Sums::of_block(block, n, sum)
         });
     }
 
