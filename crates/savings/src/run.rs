@@ -143,7 +143,11 @@ impl fmt::Display for RunStatus {
                 write!(f, "no model fits the baseline: {} ({n_usable_periods} usable periods)", why(fit))
             }
             RunStatus::NoReportingModel { fit, n_usable_periods } => {
-                write!(f, "no model fits the reporting period: {} ({n_usable_periods} usable periods)", why(fit))
+                write!(
+                    f,
+                    "no model fits the reporting period: {} ({n_usable_periods} usable periods)",
+                    why(fit)
+                )
             }
         }
     }

@@ -100,8 +100,11 @@ impl ReferenceMeter {
     /// They are damaged.
     pub fn readings(&self) -> Result<Vec<Reading>, DamagedReference> {
         let rows = rows(self.name, self.records)?;
-        let reading =
-            |(start, value): (Tick, f64)| Reading { start, value: Some(value).filter(|value| !value.is_nan()), estimated: false };
+        let reading = |(start, value): (Tick, f64)| Reading {
+            start,
+            value: Some(value).filter(|value| !value.is_nan()),
+            estimated: false,
+        };
         Ok(rows.into_iter().map(reading).collect())
     }
 
@@ -110,7 +113,8 @@ impl ReferenceMeter {
     /// # Errors
     /// It is damaged.
     pub fn expected(&self) -> Result<Value, DamagedReference> {
-        let damaged = |error: serde_json::Error| DamagedReference { meter: self.name, problem: error.to_string() };
+        let damaged =
+            |error: serde_json::Error| DamagedReference { meter: self.name, problem: error.to_string() };
         serde_json::from_str(self.expected).map_err(damaged)
     }
 
@@ -386,7 +390,12 @@ impl MeterVerification {
         let expected = &expected["metered_savings"];
         let number = |get: fn(&MeteredSavings) -> f64| savings.as_ref().map(get);
         let scale = savings.as_ref().map_or(1.0, |savings| savings.counterfactual_usage);
-        self.metered_savings.add("n_rows_not_null", number(|of| of.n_periods as f64), &expected["n_rows_not_null"], 1.0);
+        self.metered_savings.add(
+            "n_rows_not_null",
+            number(|of| of.n_periods as f64),
+            &expected["n_rows_not_null"],
+            1.0,
+        );
         let observed = number(|of| of.reporting_observed);
         self.metered_savings.add("reporting_observed", observed, &expected["reporting_observed"], scale);
         if self.n_tied.is_some() {

@@ -53,6 +53,14 @@ impl Zone {
         tick(timestamp).ok_or_else(unknown)
     }
 
+    /// The date of a time in this zone, like `2016-12-26`; in UTC where no calendar reaches there.
+    pub fn date(&self, time: Tick) -> String {
+        match timestamp(time) {
+            Some(timestamp) => self.0.to_datetime(timestamp).date().to_string(),
+            None => time.to_string().chars().take(10).collect(),
+        }
+    }
+
     /// The bounds of days: from the begin of the day that `begin` lies in to the first end of a day that is not before `end`.
     /// Empty if `begin` is not before `end` or no calendar reaches there; else two at least.
     pub fn day_bounds(&self, begin: Tick, end: Tick) -> Vec<Tick> {
@@ -190,6 +198,7 @@ mod tests {
         // Two o'clock in the night when clocks are set back, and when they are set forward.
         assert_eq!(time("2016-11-06T01:30"), "2016-11-06T06:30:00Z");
         assert_eq!(time("2016-03-13T02:30"), "2016-03-13T08:30:00Z");
+        assert_eq!(chicago.date("2016-12-26T05:59Z".parse().unwrap()), "2016-12-25");
         for wrong in ["", "yesterday", "2016-02-30", "2016-13-01", "26.12.2016", "2016-12-26T25:00"] {
             assert!(chicago.time(wrong).is_err(), "{wrong}");
         }

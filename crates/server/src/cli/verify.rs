@@ -67,7 +67,12 @@ fn print(found: &[MeterVerification], is_met: bool, out: &mut impl Write) -> std
             )?;
         }
         for (name, comparison) in meter.comparisons().iter().filter(|(_, comparison)| !comparison.is_met()) {
-            writeln!(out, "{} {name}: {}", meter.meter, comparison.worst.as_deref().unwrap_or("nothing was compared"))?;
+            writeln!(
+                out,
+                "{} {name}: {}",
+                meter.meter,
+                comparison.worst.as_deref().unwrap_or("nothing was compared")
+            )?;
         }
     }
     Ok(())

@@ -62,7 +62,9 @@ fn the_same_input_gives_the_same_bytes_and_a_chart() {
     let output = savings(ELECTRICITY, TEMPERATURE, &[]);
     let text = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
-    for part in ["strict", "cdd_68 + hdd_53", "Metered savings   793.87 ± 388.84 KWH (95 %)", "2017-07", "█", "░"] {
+    for part in
+        ["strict", "cdd_68 + hdd_53", "Metered savings   793.87 ± 388.84 KWH (95 %)", "2017-07", "█", "░"]
+    {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
     assert_eq!(text.lines().filter(|line| line.starts_with("2017-")).count(), 12, "{text}");
@@ -92,7 +94,10 @@ fn units_and_flags_are_read_from_the_table() {
     });
     let complaint = savings(&paths[0], &paths[1], &[]);
     assert_eq!(complaint.status.code(), Some(1));
-    assert!(text(&complaint.stderr).contains("--value-column: `energy`, `estimated`, `cost`"), "{complaint:?}");
+    assert!(
+        text(&complaint.stderr).contains("--value-column: `energy`, `estimated`, `cost`"),
+        "{complaint:?}"
+    );
     let found = json(&paths[0], &paths[1], &["--value-column", "energy"]);
     near(&found["metered_savings"], expected["metered_savings"].as_f64().unwrap(), 1e-9);
 
@@ -146,7 +151,16 @@ fn what_is_wrong_is_said() {
     let output = savings(ELECTRICITY, TEMPERATURE, &["--interpretation", "GAS"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("NATURAL_GAS_CONSUMPTION_SUPPLIED"));
-    let output = sheaf(&["savings", ELECTRICITY, "--temperature", TEMPERATURE, "--baseline-end", "soon", "--reporting-start", "2017"]);
+    let output = sheaf(&[
+        "savings",
+        ELECTRICITY,
+        "--temperature",
+        TEMPERATURE,
+        "--baseline-end",
+        "soon",
+        "--reporting-start",
+        "2017",
+    ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("--baseline-end: \"soon\" is no time"));
 

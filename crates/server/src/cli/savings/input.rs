@@ -90,7 +90,9 @@ fn series(
         let there = titles.iter().map(|title| format!("`{title}`")).collect::<Vec<_>>().join(", ");
         let problem = match (named, titles.len()) {
             (_, 0) => "there is no column of values".to_owned(),
-            (Some(named), _) => format!("no column, or more than one, is called `{named}`; there are {there}"),
+            (Some(named), _) => {
+                format!("no column, or more than one, is called `{named}`; there are {there}")
+            }
             (None, _) => format!("which column is it? Name one with {option}: {there}"),
         };
         return Err(of_table(problem).into());

@@ -11,7 +11,8 @@ pub(super) fn describe(result: &RunResult) -> Value {
     let modeled = result.modeled_savings.as_ref();
     let is_strict = result.settings.mode == Mode::Strict;
     // The bound of the mode: how far the truth may lie from the value, on either side.
-    let metered_bound = metered.and_then(|of| if is_strict { of.bound } else { of.error_bands.map(|bands| bands.fsu) });
+    let metered_bound =
+        metered.and_then(|of| if is_strict { of.bound } else { of.error_bands.map(|bands| bands.fsu) });
     let modeled_bound = modeled.and_then(|of| if is_strict { of.bound } else { of.fsu });
     json!({
         "version": result.version,

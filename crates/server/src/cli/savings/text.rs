@@ -8,11 +8,13 @@ use sheaf_savings::run::{ModeledOver, RunResult, SideResult};
 use sheaf_savings::savings::MeteredPeriod;
 use sheaf_savings::settings::{Interval, Mode};
 use sheaf_savings::warning::Warning;
+use sheaf_savings::zone::Zone;
 
 /// Characters of the longest bar.
 const WIDTH: f64 = 40.0;
 
-pub(super) fn print(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
+/// Dates are those of the zone.
+pub(super) fn print(result: &RunResult, zone: &Zone, out: &mut impl Write) -> io::Result<()> {
     let mode = match result.settings.mode {
         Mode::Strict => "strict: CalTRACK 2.0 as it is written",
         Mode::Compat => "compat: as eemeter 3.2 computes",
@@ -23,17 +25,17 @@ pub(super) fn print(result: &RunResult, out: &mut impl Write) -> io::Result<()> 
         Interval::BillingBimonthly => "bills of two months",
     };
     writeln!(out, "{}, {interval}, {} ({mode})\n", result.interpretation, result.unit)?;
-    writeln!(out, "{}\n", models(result).trim_fmt())?;
+    writeln!(out, "{}\n", models(result, zone).trim_fmt())?;
     if !result.status.has_savings() || result.metered_savings.is_none() {
         writeln!(out, "No savings: {}", result.status)?;
     }
     savings(result, out)?;
-    months(result, out)?;
+    months(result, zone, out)?;
     warnings(result, out)?;
     writeln!(out, "\nsheaf {}, input {}", result.engine_version, result.input_hash)
 }
 
-fn models(result: &RunResult) -> Table {
+fn models(result: &RunResult, zone: &Zone) -> Table {
     let sides = [&result.baseline, &result.reporting];
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
@@ -43,7 +45,7 @@ fn models(result: &RunResult) -> Table {
     };
     let unit = result.unit;
     row("data", &|side| match (side.data_start, side.data_end) {
-        (Some(start), Some(end)) => format!("{} to {}", day(start), day(end)),
+        (Some(start), Some(end)) => format!("{} to {}", zone.date(start), zone.date(end)),
         _ => "none".to_owned(),
     });
     row("periods with usage and weather", &|side| side.n_usable_periods.to_string());
@@ -53,10 +55,14 @@ fn models(result: &RunResult) -> Table {
     row("model", &|side| of(side, |model| Some(model.formula())));
     row(&format!("base load ({unit}/day)"), &|side| of(side, |model| Some(number(model.intercept))));
     row(&format!("heating ({unit} per °F·day)"), &|side| {
-        of(side, |model| Some(format!("{} below {} °F", number(model.beta_hdd?), model.heating_balance_point?)))
+        of(side, |model| {
+            Some(format!("{} below {} °F", number(model.beta_hdd?), model.heating_balance_point?))
+        })
     });
     row(&format!("cooling ({unit} per °F·day)"), &|side| {
-        of(side, |model| Some(format!("{} above {} °F", number(model.beta_cdd?), model.cooling_balance_point?)))
+        of(side, |model| {
+            Some(format!("{} above {} °F", number(model.beta_cdd?), model.cooling_balance_point?))
+        })
     });
     row("adjusted R²", &|side| of(side, |model| Some(format!("{:.4}", model.r_squared_adj))));
     row("CVRMSE", &|side| of(side, |model| Some(format!("{:.1} %", model.avgs_metrics.cvrmse? * 100.0))));
@@ -79,7 +85,8 @@ fn savings(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
             Some(bound) => format!(" ± {} {unit} ({:.0} %)", number(bound), confidence * 100.0),
             None => format!(" {unit}, without bounds: too few periods"),
         };
-        let share = if expected > 0.0 { format!(", {:.1} %", value / expected * 100.0) } else { String::new() };
+        let share =
+            if expected > 0.0 { format!(", {:.1} %", value / expected * 100.0) } else { String::new() };
         format!("{}{bound} of {} expected{share}", number(value), number(expected))
     };
     if let Some(of) = &result.metered_savings {
@@ -100,9 +107,9 @@ fn savings(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// A bar for each month, of what was metered and of what was expected.
-fn months(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
+fn months(result: &RunResult, zone: &Zone, out: &mut impl Write) -> io::Result<()> {
     let Some(savings) = &result.metered_savings else { return Ok(()) };
-    let months = by_month(&savings.periods);
+    let months = by_month(&savings.periods, zone);
     let longest = months.iter().fold(0.0_f64, |most, month| most.max(month.metered).max(month.expected));
     if longest <= 0.0 {
         return Ok(());
@@ -135,12 +142,12 @@ struct Month {
     expected: f64,
 }
 
-/// Sums of the periods that begin in each month (UTC) and have savings.
-fn by_month(periods: &[MeteredPeriod]) -> Vec<Month> {
+/// Sums of the periods that begin in each month and have savings.
+fn by_month(periods: &[MeteredPeriod], zone: &Zone) -> Vec<Month> {
     let mut months: Vec<Month> = Vec::new();
     for period in periods {
         let (Some(metered), Some(expected)) = (period.observed, period.counterfactual) else { continue };
-        let name: String = period.start.to_string().chars().take(7).collect();
+        let name: String = zone.date(period.start).chars().take(7).collect();
         if months.last().is_none_or(|month| month.name != name) {
             months.push(Month { name, metered: 0.0, expected: 0.0 });
         }
@@ -163,11 +170,6 @@ fn warnings(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "\nTo be noted:")?;
     }
     all.iter().try_for_each(|(side, warning)| writeln!(out, "  {side}{warning}"))
-}
-
-/// The day of a time: `2016-12-26`.
-fn day(tick: sheaf_model::Tick) -> String {
-    tick.to_string().chars().take(10).collect()
 }
 
 fn plain(value: &serde_json::Value) -> String {
