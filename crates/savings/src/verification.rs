@@ -15,7 +15,7 @@ use crate::features::{Features, Purpose};
 use crate::interpretation::Interpretation;
 use crate::meter::{MeterSeries, Reading};
 use crate::metrics::Metrics;
-use crate::model::{Fit, fit};
+use crate::model::{Fit, Model, fit};
 use crate::period::{PeriodSettings, baseline, reporting};
 use crate::prepare::prepare;
 use crate::savings::{MeteredSavings, ModeledSavings, metered_savings, modeled_savings};
@@ -305,7 +305,7 @@ pub fn verify(meter: &ReferenceMeter) -> Result<MeterVerification, DamagedRefere
         Warning::Tie { n_tied, .. } => Some(*n_tied),
         _ => None,
     });
-    let formulas = [0, 1].map(|side: usize| fitted.fits[side].model.as_ref().map(|model| model.formula()));
+    let formulas = [0, 1].map(|side: usize| fitted.fits[side].model.as_ref().map(Model::formula));
     let is_other = formulas[0].as_deref() != expected["baseline_model"]["formula"].as_str();
     let mut found = MeterVerification {
         meter: meter.name,
@@ -339,7 +339,7 @@ impl MeterVerification {
                 continue;
             }
             self.compare_metrics(model.map(|model| &model.avgs_metrics), &expected["avgs_metrics"]);
-            let formula = model.map(|model| model.formula()).unwrap_or_default();
+            let formula = model.map(Model::formula).unwrap_or_default();
             self.parameters.add_text("formula", &formula, &expected["formula"]);
             for (name, number) in [
                 ("intercept", model.map(|model| model.intercept)),

@@ -127,7 +127,10 @@ impl fmt::Display for Warning {
                 write!(f, "only {n_valid_temperature_data_days} of {n_days_total} days have temperatures")
             }
             Warning::ExtremeValuesDetected { n_extreme_values, extreme_value_limit, .. } => {
-                write!(f, "{n_extreme_values} values a day lie above {extreme_value_limit}: median + 3 × IQR")
+                write!(
+                    f,
+                    "{n_extreme_values} values a day lie above {extreme_value_limit:.2}: median + 3 × IQR"
+                )
             }
             Warning::GapAtBaselineStart { requested_start, data_start } => {
                 write!(f, "the baseline should begin at {requested_start}, but data begin at {data_start}")

@@ -105,7 +105,8 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let reporting_start = time("reporting-start", &args.reporting_start)?;
     let (readings, unit) = input::meter(args)?;
     let weather = input::weather(args, &args.temperature, zone.clone())?;
-    let normal_year = args.normal_year.as_ref().map(|file| input::weather(args, file, zone.clone())).transpose()?;
+    let normal_year =
+        args.normal_year.as_ref().map(|file| input::weather(args, file, zone.clone())).transpose()?;
     let mode = match args.mode {
         Mode::Strict => settings::Mode::Strict,
         Mode::Compat => settings::Mode::Compat,
@@ -124,7 +125,7 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     if args.json {
         writeln!(out, "{}", json::describe(&result))?;
     } else {
-        text::print(&result, &zone, out)?;
+        text::print(&args.meter, &result, &zone, out)?;
     }
     Ok(if result.metered_savings.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

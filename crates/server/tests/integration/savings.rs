@@ -63,7 +63,7 @@ fn the_same_input_gives_the_same_bytes_and_a_chart() {
     let text = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{text}");
     for part in
-        ["strict", "cdd_68 + hdd_53", "Metered savings   793.87 ± 388.84 KWH (95 %)", "2017-07", "█", "░"]
+        ["strict", "cdd_68 + hdd_53", "Metered savings   793.91 ± 388.85 KWH (95 %)", "2017-07", "█", "░"]
     {
         assert!(text.contains(part), "{part} is missing:\n{text}");
     }
@@ -110,9 +110,14 @@ fn units_and_flags_are_read_from_the_table() {
 
 #[test]
 fn days_and_times_are_those_of_the_zone() {
-    let here = json(ELECTRICITY, TEMPERATURE, &["--time-zone", "America/Chicago"]);
-    assert_eq!(here["status"]["code"], "success");
-    assert!(here["models"]["reporting"]["data_start"].as_str().unwrap().contains("T06:00"), "{here}");
+    // The reporting period begins at six o'clock UTC there, within a day of this meter: with the next one.
+    for (zone, start) in [("UTC", "2017-01-04T00:00:00Z"), ("America/Chicago", "2017-01-05T00:00:00Z")] {
+        let found = json(ELECTRICITY, TEMPERATURE, &["--time-zone", zone]);
+        assert_eq!(found["models"]["reporting"]["data_start"], start);
+    }
+    // Bills that are read at six o'clock are dated by the zone.
+    let shown = savings(BILLS, TEMPERATURE, &["--time-zone", "Asia/Tokyo"]);
+    assert!(text(&shown.stdout).contains("2017-01-"), "{shown:?}");
     let output = savings(ELECTRICITY, TEMPERATURE, &["--time-zone", "Springfield"]);
     assert_eq!(output.status.code(), Some(2));
 }

@@ -1,6 +1,7 @@
 //! Savings for people: both models, what was saved, and a chart of the months.
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 use sheaf_savings::model::Model;
@@ -14,7 +15,7 @@ use sheaf_savings::zone::Zone;
 const WIDTH: f64 = 40.0;
 
 /// Dates are those of the zone.
-pub(super) fn print(result: &RunResult, zone: &Zone, out: &mut impl Write) -> io::Result<()> {
+pub(super) fn print(meter: &Path, result: &RunResult, zone: &Zone, out: &mut impl Write) -> io::Result<()> {
     let mode = match result.settings.mode {
         Mode::Strict => "strict: CalTRACK 2.0 as it is written",
         Mode::Compat => "compat: as eemeter 3.2 computes",
@@ -24,7 +25,7 @@ pub(super) fn print(result: &RunResult, zone: &Zone, out: &mut impl Write) -> io
         Interval::BillingMonthly => "monthly bills",
         Interval::BillingBimonthly => "bills of two months",
     };
-    writeln!(out, "{}, {interval}, {} ({mode})\n", result.interpretation, result.unit)?;
+    writeln!(out, "{}: {}, {interval}, {} ({mode})\n", meter.display(), result.interpretation, result.unit)?;
     writeln!(out, "{}\n", models(result, zone).trim_fmt())?;
     if !result.status.has_savings() || result.metered_savings.is_none() {
         writeln!(out, "No savings: {}", result.status)?;
