@@ -8,7 +8,7 @@ use sheaf_savings::interpretation::{EnergyUnit, Interpretation};
 use sheaf_savings::meter::Reading;
 use sheaf_savings::weather::Weather;
 use sheaf_savings::zone::Zone;
-use sheaf_sources::{CsvOptions, Input, Rows, TableOptions, open_table};
+use sheaf_sources::{Batch, CsvOptions, Input, Rows, TableOptions, open_table};
 
 use super::{Args, TemperatureUnit};
 
@@ -80,6 +80,13 @@ fn series(
     let csv = CsvOptions { time_zone, flags: true, ..CsvOptions::default() };
     let mut table = open_table(input, &TableOptions { csv, ..TableOptions::default() })?;
     let of_table = |problem: String| format!("{}: {problem}", file.display());
+    // The series of a long table are known once a row was read.
+    let mut next = table.next_batch()?;
+    if let Some(Batch { rows: Rows::Long { .. }, .. }) = next {
+        let problem =
+            "it is a long table, with a column that names series; one of times and one of values is needed";
+        return Err(of_table(problem.to_owned()).into());
+    }
     let titles: Vec<String> = table.columns().iter().map(|column| column.name.clone()).collect();
     let estimated = titles.iter().position(|title| title.eq_ignore_ascii_case(ESTIMATED));
     let candidates: Vec<usize> = (0..titles.len())
@@ -99,16 +106,13 @@ fn series(
     };
     let unit = table.columns()[at].unit.clone();
     let mut series = Series { rows: Vec::new(), estimated: Vec::new(), unit };
-    while let Some(batch) = table.next_batch()? {
-        let Rows::Wide(columns) = &batch.rows else {
-            let problem = "it is a long table, with a column that names the series; one of times and one of values is needed";
-            return Err(of_table(problem.to_owned()).into());
-        };
-        for (row, &start) in batch.starts.iter().enumerate() {
+    while let Some(Batch { starts, rows: Rows::Wide(columns), .. }) = next {
+        for (row, &start) in starts.iter().enumerate() {
             let value = |column: usize| columns.get(column).and_then(|values| values.get(row));
             series.rows.push((Tick::new(start)?, value(at).unwrap_or(f64::NAN)));
             series.estimated.push(estimated.and_then(value).unwrap_or(0.0));
         }
+        next = table.next_batch()?;
     }
     Ok(series)
 }
