@@ -359,7 +359,7 @@ impl Request {
         watch: &Watch,
         mut take: impl FnMut(Range<usize>, Step) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        let all = self.range.count(self.period) * self.items.len() as u64;
+        let all = self.range.count(self.period).saturating_mul(self.items.len() as u64);
         let mut done = 0;
         let mut take = |paths: Range<usize>, step: Step| {
             if let Step::Block(block) = &step {

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use sheaf_savings::interpretation::{EnergyUnit, Interpretation, UnknownInterpretation};
 use sheaf_savings::run::{RunInput, RunSettings, run as run_meter};
 use sheaf_savings::settings;
-use sheaf_savings::zone::Zone;
+use sheaf_savings::zone::{UnknownTime, Zone};
 
 use super::Outcome;
 
@@ -40,10 +40,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     temperature: PathBuf,
     /// The intervention begins, like 2016-12-26 or 2016-12-26T06:00Z: the baseline is the year before
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     baseline_end: String,
     /// The intervention is over: the reporting period is the year after
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     reporting_start: String,
     /// What was metered: `ELECTRICITY_CONSUMPTION_SUPPLIED`, … or for short `E_C_S`, …
     #[arg(long, value_name = "NAME", default_value_t = Interpretation::ElectricityConsumptionSupplied, value_parser = interpretation)]
@@ -94,15 +94,19 @@ fn interpretation(text: &str) -> Result<Interpretation, UnknownInterpretation> {
     text.to_ascii_uppercase().parse()
 }
 
+/// Which time it is depends on the zone; whether it is one does not.
+fn time(text: &str) -> Result<String, UnknownTime> {
+    Zone::UTC.time(text).map(|_| text.to_owned())
+}
+
 fn unit(text: &str) -> Result<(EnergyUnit, f64), String> {
     EnergyUnit::parse(text).ok_or_else(|| "it is kWh, Wh or therm".to_owned())
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let zone = args.time_zone.clone().unwrap_or_default();
-    let time = |option: &str, text: &str| zone.time(text).map_err(|error| format!("--{option}: {error}"));
-    let baseline_end = time("baseline-end", &args.baseline_end)?;
-    let reporting_start = time("reporting-start", &args.reporting_start)?;
+    let baseline_end = zone.time(&args.baseline_end)?;
+    let reporting_start = zone.time(&args.reporting_start)?;
     let (readings, unit) = input::meter(args)?;
     let weather = input::weather(args, &args.temperature, zone.clone())?;
     let normal_year =
