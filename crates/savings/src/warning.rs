@@ -187,11 +187,14 @@ impl fmt::Display for Warning {
                 write!(f, "{n_infinite_values} temperatures are infinite; they count as missing")
             }
             Warning::ImplausibleTemperatures { n_implausible, lowest_degf, highest_degf } => {
-                write!(f, "{n_implausible} temperatures are implausible: {lowest_degf} to {highest_degf} °F")
+                write!(
+                    f,
+                    "{n_implausible} temperatures are implausible: {lowest_degf:.1} to {highest_degf:.1} °F"
+                )
             }
             Warning::PerhapsCelsius { highest_degf, span_days } => write!(
                 f,
-                "no temperature of {span_days:.0} days is above {highest_degf} °F: are these degrees Celsius?"
+                "no temperature of {span_days:.0} days is above {highest_degf:.1} °F: are these degrees Celsius?"
             ),
             Warning::TemperatureSpacing { spacing_hours } => {
                 write!(f, "temperatures are {spacing_hours} hours apart; the method takes hourly ones")
