@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sheaf_sources::WriteError;
 use sheaf_store::in_full;
 
 #[global_allocator]
@@ -73,5 +74,9 @@ fn main() -> ExitCode {
 }
 
 fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    let error = match error.downcast_ref::<WriteError>() {
+        Some(error) => error.io(),
+        None => error.downcast_ref::<io::Error>(),
+    };
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
 }

@@ -26,8 +26,12 @@ impl<W: Write> CsvWriter<W> {
     }
 }
 
+/// The error of the output as it is: wrapped, its kind would be lost.
 fn io_error(error: csv::Error) -> WriteError {
-    WriteError::Io(error.into())
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => WriteError::Io(error),
+        other => WriteError::Io(std::io::Error::other(format!("{other:?}"))),
+    }
 }
 
 impl<W: Write + Send> TableWriter for CsvWriter<W> {
