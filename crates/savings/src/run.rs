@@ -347,8 +347,7 @@ fn add_savings(result: &mut RunResult, input: &RunInput<'_>, after: &MeterSeries
         result.derivatives.push(pair(DerivativeInterpretation::AnnualizedWeatherNormal, both(normal_year)));
     }
     let counterfactual = metered.as_ref().map(|savings| {
-        let fsu = savings.error_bands.map(|bands| bands.fsu);
-        let bound = bound_of(baseline, savings.bound, fsu);
+        let bound = savings.bound_in(baseline.mode);
         Derivative::new(savings.counterfactual_usage, bound, savings.bias, savings.n_days)
     });
     let observed = metered
@@ -373,16 +372,8 @@ pub(crate) fn day_features(
 /// Nothing if the weather of no day is known.
 fn modeled(model: &Model, features: &Features) -> Option<Derivative> {
     let side = modeled_side(model, features, CONFIDENCE);
-    let bound = bound_of(model, side.bound, side.fsu);
+    let bound = model.mode.bound(side.bound, side.fsu);
     (side.sum.n_periods > 0).then(|| Derivative::new(side.sum.value, bound, side.bias, side.sum.days()))
-}
-
-/// eemeter bounds a side by its fractional savings uncertainty.
-const fn bound_of(model: &Model, bound: Option<f64>, fsu: Option<f64>) -> Option<f64> {
-    match model.mode {
-        Mode::Strict => bound,
-        Mode::Compat => fsu,
-    }
 }
 
 fn input_hash(input: &RunInput<'_>) -> String {

@@ -7,7 +7,7 @@ use crate::features::Features;
 use crate::meter::MeterSeries;
 use crate::model::Model;
 use crate::predict::{PredictedPeriod, PredictedRow, predicted_rows};
-use crate::settings::Interval;
+use crate::settings::{Interval, Mode};
 use crate::uncertainty::{ErrorBands, ReportingSide, SumOfPredictions, error_bands, fsu_band};
 use crate::zone::whole_days;
 
@@ -76,6 +76,13 @@ pub struct MeteredSavings {
     pub bias: Option<f64>,
     /// Every period.
     pub periods: Vec<MeteredPeriod>,
+}
+
+impl MeteredSavings {
+    /// How far the truth may lie from the savings on either side, as this mode says it.
+    pub fn bound_in(&self, mode: Mode) -> Option<f64> {
+        mode.bound(self.bound, self.error_bands.map(|bands| bands.fsu))
+    }
 }
 
 /// Metered savings of a baseline model over the periods of a meter and their weather (made of the same bounds), with bounds at
@@ -159,6 +166,13 @@ pub struct ModeledSavings {
     pub bound: Option<f64>,
     /// Of the savings, by [`SumOfPredictions::bias`] of each side; not subtracted.
     pub bias: Option<f64>,
+}
+
+impl ModeledSavings {
+    /// How far the truth may lie from the savings on either side, as this mode says it.
+    pub const fn bound_in(&self, mode: Mode) -> Option<f64> {
+        mode.bound(self.bound, self.fsu)
+    }
 }
 
 /// Modelled savings of two models over the same weather, such as a normal year's, with bounds at a confidence between 0 and 1.

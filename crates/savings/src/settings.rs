@@ -15,6 +15,16 @@ pub enum Mode {
     Compat,
 }
 
+impl Mode {
+    /// The bound that a figure goes out with: eemeter's is its fractional savings uncertainty.
+    pub(crate) const fn bound(self, bound: Option<f64>, fsu: Option<f64>) -> Option<f64> {
+        match self {
+            Mode::Strict => bound,
+            Mode::Compat => fsu,
+        }
+    }
+}
+
 /// How long the periods of a trace are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -138,7 +138,7 @@ impl ReferenceMeter {
 }
 
 /// When the intervention begins, and when it is over.
-pub(crate) fn blackout(meter: &'static str) -> Result<[Tick; 2], DamagedReference> {
+fn blackout(meter: &'static str) -> Result<[Tick; 2], DamagedReference> {
     Ok([tick(meter, BLACKOUT[0])?, tick(meter, BLACKOUT[1])?])
 }
 
@@ -219,7 +219,7 @@ impl Comparison {
     }
 
     /// Compares with a number or null. What eemeter has as rounding of zero, below [`TOLERANCE`] of `scale`, is compared with it.
-    fn add(&mut self, name: &str, found: Option<f64>, expected: &Value, scale: f64) {
+    pub fn add(&mut self, name: &str, found: Option<f64>, expected: &Value, scale: f64) {
         self.n += 1;
         let found = found.filter(|found| !found.is_nan());
         let deviation = match (found, expected.as_f64()) {
@@ -373,8 +373,8 @@ impl MeterVerification {
     }
 
     fn compare_metered(&mut self, fitted: &Fitted, weather: &Weather, expected: &Value) {
-        for (confidence, bands) in CONFIDENCES {
-            let savings = fitted.metered(weather, confidence);
+        let by_confidence = CONFIDENCES.map(|(confidence, _)| fitted.metered(weather, confidence));
+        for (savings, (_, bands)) in by_confidence.iter().zip(CONFIDENCES) {
             let found = savings.as_ref().and_then(|savings| savings.error_bands);
             let band = |get: fn(&ErrorBands) -> f64| found.as_ref().map(get);
             for (name, found) in [
@@ -386,7 +386,7 @@ impl MeterVerification {
                 self.error_bands.add(name, found, &expected[bands][name], 1.0);
             }
         }
-        let savings = fitted.metered(weather, CONFIDENCES[0].0);
+        let [savings, _] = by_confidence;
         let expected = &expected["metered_savings"];
         let number = |get: fn(&MeteredSavings) -> f64| savings.as_ref().map(get);
         let scale = savings.as_ref().map_or(1.0, |savings| savings.counterfactual_usage);

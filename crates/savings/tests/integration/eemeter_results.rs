@@ -20,14 +20,22 @@ fn all_meters_are_those_of_eemeter() {
             largest = largest.max(comparison.largest);
         }
         assert_eq!(found.n_tied, (meter.name == TIED_METER).then_some(8));
-        // Sixteen numbers of candidates, 13 parameters, 2 × 2 × 36 metrics and so on: nothing is left out.
+        // Sixteen counts of candidates, six parameters and one R² of each side, and so on: nothing is left out.
         let compared: Vec<usize> = found.comparisons().iter().map(|(_, comparison)| comparison.n).collect();
         if found.n_tied.is_none() {
             assert_eq!(compared, [32, 12, 2, compared[3], 7, 10, 11]);
             assert!(compared[3] >= 100, "{compared:?}");
         }
-        for fit in &fitted(meter.name, Mode::Compat, weather()).fits {
-            assert!(fit.warnings.is_empty() || found.n_tied.is_some(), "{}: {:?}", meter.name, fit.warnings);
+        let expected = expected(meter.name);
+        let fits = fitted(meter.name, Mode::Compat, weather()).fits;
+        for (fit, side) in fits.iter().zip(["baseline_model", "reporting_model"]) {
+            assert_eq!(serde_json::to_value(fit.status).unwrap(), expected[side]["status"]);
+            let model_type = fit.model.as_ref().unwrap().model_type;
+            let is_tied = found.n_tied.is_some() && side == "baseline_model";
+            if !is_tied {
+                assert_eq!(serde_json::to_value(model_type).unwrap(), expected[side]["model_type"]);
+                assert!(fit.warnings.is_empty(), "{} {side}: {:?}", meter.name, fit.warnings);
+            }
         }
     }
     println!("largest deviation: {largest:e}");

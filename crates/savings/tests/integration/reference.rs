@@ -1,13 +1,12 @@
 //! The reference meters, prepared as they were for eemeter, and comparisons with its numbers.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde_json::Value;
 use sheaf_model::Tick;
 use sheaf_savings::meter::Reading;
 use sheaf_savings::settings::Mode;
-use sheaf_savings::verification::{self, Fitted, METERS, ReferenceMeter};
+use sheaf_savings::verification::{self, Comparison, Fitted, METERS, ReferenceMeter};
 use sheaf_savings::weather::Weather;
 
 pub(crate) fn meters() -> impl Iterator<Item = &'static str> {
@@ -77,26 +76,17 @@ pub(crate) fn fitted(name: &str, mode: Mode, weather: &Weather) -> Fitted {
     fitted
 }
 
-/// The largest relative deviation of each quantity, over all comparisons.
+/// Comparisons that must hold, one as all.
 #[derive(Default)]
-pub(crate) struct Deviations(BTreeMap<String, f64>);
+pub(crate) struct Deviations(Comparison);
 
 impl Deviations {
-    /// Compares with a JSON number or null. What eemeter has as rounding of zero, below 1e-9 of `scale`, is compared with it.
     pub(crate) fn compare(&mut self, name: &str, got: Option<f64>, expected: &Value, scale: f64) {
-        let Some(expected) = expected.as_f64() else {
-            assert!(got.is_none_or(f64::is_nan), "{name}: {got:?} instead of null");
-            return;
-        };
-        let got = got.unwrap_or_else(|| panic!("{name}: nothing instead of {expected}"));
-        let scale = if expected.abs() > 1e-9 * scale { expected.abs() } else { scale };
-        let deviation = if got == expected { 0.0 } else { (got - expected).abs() / scale };
-        assert!(deviation <= 1e-9, "{name}: {got} instead of {expected}, off by {deviation:e}");
-        let largest = self.0.entry(name.to_owned()).or_default();
-        *largest = largest.max(deviation);
+        self.0.add(name, got, expected, scale);
+        assert!(self.0.is_met(), "{:?}", self.0);
     }
 
     pub(crate) fn largest(&self) -> f64 {
-        self.0.values().copied().fold(0.0, f64::max)
+        self.0.largest
     }
 }

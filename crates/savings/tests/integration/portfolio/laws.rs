@@ -124,29 +124,3 @@ fn the_state_of_no_member_has_no_figure() {
         assert_eq!(PortfolioState::new().finish(method), None);
     }
 }
-
-/// `cargo nextest run --release --run-ignored all a_million`
-#[test]
-#[ignore = "measures time: run it alone, in a release build"]
-fn a_million_pairs_in_half_a_second() {
-    let side = |seed: usize| Estimate {
-        value: 1000.0 + (seed % 977) as f64,
-        lower: 10.0 + (seed % 89) as f64,
-        upper: 10.0 + (seed % 83) as f64,
-        n: 365.0,
-    };
-    let pairs: Vec<DerivativePair> = (0..1_000_000)
-        .map(|index| {
-            let reporting = if index % 10 == 0 { Side::default() } else { side(index * 7).into() };
-            pair(&format!("derivative-{index}"), side(index).into(), reporting)
-        })
-        .collect();
-    let request = request("SUM", pairs);
-    let begin = std::time::Instant::now();
-    let portfolio = aggregate(&request).unwrap();
-    let elapsed = begin.elapsed();
-    assert_eq!(portfolio.figure.unwrap().members, 900_000);
-    assert_eq!(portfolio.members.len(), 1_000_000);
-    assert!(elapsed.as_secs_f64() <= 0.5, "{elapsed:?}");
-    println!("1 M pairs: {elapsed:?}");
-}

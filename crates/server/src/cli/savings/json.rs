@@ -3,22 +3,17 @@
 use serde_json::{Value, json};
 use sheaf_savings::model::Model;
 use sheaf_savings::run::{RunResult, SideResult};
-use sheaf_savings::settings::Mode;
 
 /// All of a result but the single periods: figures first, how they came about behind them. Savings are in the meter's unit.
 pub(super) fn describe(result: &RunResult) -> Value {
     let metered = result.metered_savings.as_ref();
     let modeled = result.modeled_savings.as_ref();
-    let is_strict = result.settings.mode == Mode::Strict;
-    // The bound of the mode: how far the truth may lie from the value, on either side.
-    let metered_bound =
-        metered.and_then(|of| if is_strict { of.bound } else { of.error_bands.map(|bands| bands.fsu) });
-    let modeled_bound = modeled.and_then(|of| if is_strict { of.bound } else { of.fsu });
+    let mode = result.settings.mode;
     json!({
         "version": result.version,
         "engine_version": result.engine_version,
         "input_hash": result.input_hash,
-        "mode": result.settings.mode,
+        "mode": mode,
         "settings": result.settings,
         "interpretation": result.interpretation,
         "unit": result.unit,
@@ -26,7 +21,7 @@ pub(super) fn describe(result: &RunResult) -> Value {
         "status": result.status,
         "models": { "baseline": model(&result.baseline), "reporting": model(&result.reporting) },
         "metered_savings": metered.map(|of| of.metered_savings),
-        "metered_savings_bound": metered_bound,
+        "metered_savings_bound": metered.and_then(|of| of.bound_in(mode)),
         "metered_savings_details": metered.map(|of| json!({
             "counterfactual_usage": of.counterfactual_usage,
             "reporting_observed": of.reporting_observed,
@@ -39,7 +34,7 @@ pub(super) fn describe(result: &RunResult) -> Value {
             "error_bands": of.error_bands,
         })),
         "modeled_savings": modeled.map(|of| of.modeled_savings),
-        "modeled_savings_bound": modeled_bound,
+        "modeled_savings_bound": modeled.and_then(|of| of.bound_in(mode)),
         "modeled_over": result.modeled_over,
         "modeled_savings_details": modeled,
         "derivatives": result.derivatives,

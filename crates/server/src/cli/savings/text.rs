@@ -79,7 +79,7 @@ fn of(side: &SideResult, get: impl Fn(&Model) -> Option<String>) -> String {
 }
 
 fn savings(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
-    let is_strict = result.settings.mode == Mode::Strict;
+    let mode = result.settings.mode;
     let unit = result.unit;
     let line = |value: f64, bound: Option<f64>, confidence: f64, expected: f64| {
         let bound = match bound {
@@ -91,13 +91,11 @@ fn savings(result: &RunResult, out: &mut impl Write) -> io::Result<()> {
         format!("{}{bound} of {} expected{share}", number(value), number(expected))
     };
     if let Some(of) = &result.metered_savings {
-        let bound = if is_strict { of.bound } else { of.error_bands.map(|bands| bands.fsu) };
-        let text = line(of.metered_savings, bound, of.confidence, of.counterfactual_usage);
+        let text = line(of.metered_savings, of.bound_in(mode), of.confidence, of.counterfactual_usage);
         writeln!(out, "Metered savings   {text}, in {:.0} days", of.n_days)?;
     }
     if let Some(of) = &result.modeled_savings {
-        let bound = if is_strict { of.bound } else { of.fsu };
-        let text = line(of.modeled_savings, bound, of.confidence, of.modeled_baseline_usage);
+        let text = line(of.modeled_savings, of.bound_in(mode), of.confidence, of.modeled_baseline_usage);
         let over = match result.modeled_over {
             ModeledOver::NormalYear => "in a normal year",
             ModeledOver::ReportingPeriod => "in the weather of the reporting period",
