@@ -6,7 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::run::{Workspace, output, run, succeeds};
+use crate::environment;
+use crate::run::{Workspace, output};
 
 mod engine;
 mod kernels;
@@ -39,7 +40,7 @@ impl Setup {
         let workspace = Workspace::find()?;
         let folder = workspace.target.join("bench-data");
         fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let python = python(&workspace, venv, requirements)?;
+        let python = environment::python(&workspace, venv, &format!("bench/peers/{requirements}"))?;
         Ok(Setup { workspace, folder, python })
     }
 
@@ -53,48 +54,6 @@ impl Setup {
     fn report(&self, name: &str) -> Result<Value, String> {
         read_json(&self.folder.join(format!("{name}.json")))
     }
-}
-
-/// A Python with the peers' requirements, in a virtual environment of its own; made anew when they change.
-fn python(workspace: &Workspace, venv: &str, requirements: &str) -> Result<PathBuf, String> {
-    let venv = workspace.target.join(venv);
-    let python = venv.join("bin").join("python");
-    let requirements = workspace.root.join("bench/peers").join(requirements);
-    let wanted =
-        fs::read_to_string(&requirements).map_err(|error| format!("{}: {error}", requirements.display()))?;
-    let stamp = venv.join("installed-requirements.txt");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted)
-        && succeeds(Command::new(&python).arg("--version"))
-    {
-        return Ok(python);
-    }
-    println!("==> setting up the peers in {}", venv.display());
-    if !succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])) {
-        install_python()?;
-    }
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-    run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
-        .arg(&requirements))?;
-    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
-    Ok(python)
-}
-
-/// Debian splits `venv` off its Python.
-fn install_python() -> Result<(), String> {
-    let is_root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
-    if !is_root || !succeeds(Command::new("apt-get").arg("--version")) {
-        return Err("python3 with venv and pip is needed for the peers. On Debian or Ubuntu: \
-                    apt-get install python3 python3-venv"
-            .to_owned());
-    }
-    let mut install = Command::new("apt-get");
-    install.args(["install", "--yes", "--no-install-recommends", "python3", "python3-venv"]);
-    // A machine that never looked at its package lists has to do so first.
-    run(&mut install).or_else(|_| {
-        run(Command::new("apt-get").arg("update"))?;
-        run(&mut install)
-    })
 }
 
 fn read_json(path: &Path) -> Result<Value, String> {

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 mod bench;
+mod clients;
 mod edges;
+mod environment;
 mod run;
 mod test;
 
@@ -13,11 +15,12 @@ The tasks of this repository.
 Usage: cargo xtask <command>
 
 Commands:
-  test           Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs
-  bench [NAME]   Measures against the peers, on the same data in the same run; without a name, all of them
+  test              Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs
+  clients [NAME…]   Only the clients of others against the server; with names, only those
+  bench [NAME]      Measures against the peers, on the same data in the same run; without a name, all of them
 
 Options:
-  -h, --help     This text, or that of a command
+  -h, --help        This text, or that of a command
 
 Example: cargo xtask test
 ";
@@ -29,6 +32,18 @@ Stops at the first step that fails and says how to run that step alone.
 Usage: cargo xtask test
 
 Example: cargo xtask test
+";
+
+const CLIENTS_HELP: &str = "\
+Programs of others against the server: released clients of Nexus, schemathesis, frictionless, an OpenID provider.
+Needs python3 with venv and Node.js 20 or newer with npm; on a Debian, as root, installs them.
+
+Usage: cargo xtask clients [NAME...]
+
+Names: nexus-1.0.6, nexus-2.0.0b55, nexus-2.0.0b60, outside, contract
+What they do: crates/server/tests/clients/README.md
+
+Example: cargo xtask clients nexus-2.0.0b60 contract
 ";
 
 const BENCH_HELP: &str = "\
@@ -59,7 +74,18 @@ fn main() -> ExitCode {
         ["-h" | "--help" | "help"] => help(HELP),
         ["test", "-h" | "--help"] => help(TEST_HELP),
         ["bench", "-h" | "--help"] => help(BENCH_HELP),
+        ["clients", "-h" | "--help"] => help(CLIENTS_HELP),
         ["test"] => test::run_all(),
+        ["clients", ref names @ ..] => {
+            let known = clients::names();
+            match names.iter().find(|name| !known.contains(name)) {
+                Some(name) => {
+                    let known = known.join(", ");
+                    return usage(&format!("no clients are called {name:?}; there are: {known}"));
+                }
+                None => clients::clients(names),
+            }
+        }
         ["bench"] => bench::kernels()
             .and_then(|()| bench::store(&[]))
             .and_then(|()| bench::engine(&[]))
@@ -86,9 +112,9 @@ fn main() -> ExitCode {
         }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
         [command, ..] => {
-            return usage(&format!("no command is called {command:?}; there are: test, bench"));
+            return usage(&format!("no command is called {command:?}; there are: test, clients, bench"));
         }
-        [] => return usage("a command is missing; there are: test, bench"),
+        [] => return usage("a command is missing; there are: test, clients, bench"),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::lines::{Lines, extremes, ms, number, text};
-use super::{Rounds, Setup, Target, machine, median, python, targets_table};
+use super::{Rounds, Setup, Target, machine, median, targets_table};
+use crate::environment;
 use crate::run::run;
 
 /// All cases.
@@ -24,7 +25,8 @@ const PEERS: [(&str, &str, f64); 2] =
 /// All cases of the savings, or some.
 pub(crate) fn savings(cases: &[&str]) -> Result<(), String> {
     let setup = Setup::with("bench-venv-eemeter", "eemeter-requirements.txt")?;
-    let opendsm = python(&setup.workspace, "bench-venv-opendsm", "opendsm-requirements.txt")?;
+    let opendsm =
+        environment::python(&setup.workspace, "bench-venv-opendsm", "bench/peers/opendsm-requirements.txt")?;
     let mut bench = setup.cargo_bench("savings");
     bench.env("SHEAF_BENCH_PYTHON_EEMETER", &setup.python).env("SHEAF_BENCH_PYTHON_OPENDSM", opendsm);
     // One core each: as many threads as they like make linear algebra of this size slower.
