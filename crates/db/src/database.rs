@@ -13,13 +13,13 @@ use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolO
 use sea_orm::sqlx::{self, ConnectOptions, Connection, SqlitePool};
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
-    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, TryGetable,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
-use crate::{Metadata, Sources, SqlManifest};
+use crate::{Access, Metadata, Sources, SqlManifest};
 
 /// How long to wait for others who hold the database: longer than any transaction of ours takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -216,6 +216,11 @@ impl Database {
         Sources::new(self.clone())
     }
 
+    /// Who may do what.
+    pub fn access(&self) -> Access {
+        Access::new(self.clone())
+    }
+
     /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to
     /// be safe; but SQLite then tidies up its files.
     pub async fn close(self) {
@@ -263,6 +268,21 @@ impl Database {
             self.shared.behind.store(false, Ordering::Relaxed);
         }
         Ok(Some(transaction))
+    }
+
+    /// The one value that a statement answers with, without a transaction: one way to the database and back. `None` as long
+    /// as tables that came later may not be there.
+    pub(crate) async fn peek<T: TryGetable>(&self, sql: &str) -> Result<Option<T>, DbErr> {
+        let readers = &self.shared.readers;
+        if self.shared.behind.load(Ordering::Relaxed) && self.begin_read_complete().await?.is_none() {
+            return Ok(None);
+        }
+        let backend = readers.get_database_backend();
+        if backend == DbBackend::Sqlite {
+            await_connection(readers.get_sqlite_connection_pool()).await;
+        }
+        let row = readers.query_one_raw(Statement::from_string(backend, sql)).await?;
+        row.map(|row| row.try_get_by_index(0)).transpose()
     }
 
     /// Begins a transaction that writes: the only one, over all processes, until it ends. Before the first one, tables

@@ -2,12 +2,13 @@
 //!
 //! [`Database::connect`] opens it, makes it if it is missing, and brings its tables up to date. [`Database::manifest`]
 //! is the store's manifest in it, [`Database::metadata`] what is known of catalogs and resources beside their samples, and
-//! [`Database::sources`] the sources that are read in place. SeaORM and SQL stop at this crate: what comes out are plain
+//! [`Database::sources`] the sources that are read in place, and [`Database::access`] who may do what. SeaORM and SQL stop at this crate: what comes out are plain
 //! structs and errors.
 //!
 //! In the order of reading: [`Database`] and its errors, `migration` (the tables), `entity` (their rows), `table` (the
 //! SQL that moves rows), `manifest`, and `repo` (everything else).
 
+mod coalesced;
 mod database;
 mod entity;
 mod error;
@@ -21,4 +22,7 @@ pub mod testing;
 pub use database::Database;
 pub use error::{DatabaseError, RepositoryError};
 pub use manifest::SqlManifest;
-pub use repo::{CatalogMetadata, Metadata, ResourceMetadata, Source, Sources};
+pub use repo::{
+    Acceptance, Access, CatalogMetadata, Claim, Credential, Event, Grant, Holder, Login, Metadata, NewEvent,
+    NewSession, NewToken, NewUser, ResourceMetadata, SecretDigest, Session, Source, Sources, Token, User,
+};

@@ -7,6 +7,7 @@
 
 mod m0001_manifest;
 mod m0002_metadata;
+mod m0003_access;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
@@ -20,7 +21,11 @@ const TABLE: &str = "sheaf_migrations";
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_manifest::Migration), Box::new(m0002_metadata::Migration)]
+        vec![
+            Box::new(m0001_manifest::Migration),
+            Box::new(m0002_metadata::Migration),
+            Box::new(m0003_access::Migration),
+        ]
     }
 
     fn migration_table_name() -> DynIden {

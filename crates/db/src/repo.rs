@@ -1,8 +1,11 @@
 //! Repositories: what the database keeps beside the manifest, as plain structs. Their rows have no checksums: what is in
 //! them decides about no sample.
 
+mod access;
 mod metadata;
 mod sources;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sea_orm::{DatabaseTransaction, DbErr};
 use serde_json::Value;
@@ -13,6 +16,10 @@ use crate::Database;
 use crate::error::RepositoryError;
 use crate::table::{Table, table_name};
 
+pub use access::{
+    Acceptance, Access, Claim, Credential, Event, Grant, Holder, Login, NewEvent, NewSession, NewToken,
+    NewUser, SecretDigest, Session, Token, User,
+};
 pub use metadata::{CatalogMetadata, Metadata, ResourceMetadata};
 pub use sources::{Source, Sources};
 
@@ -93,4 +100,9 @@ fn to_json(value: &impl serde::Serialize, name: &str) -> Result<String, Reposito
     // What nests too deep can be written, but not read.
     serde_json::from_str::<Value>(&text).map_err(|error| invalid(error.to_string()))?;
     Ok(text)
+}
+
+/// Now, in milliseconds since 1970.
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }

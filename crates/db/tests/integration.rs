@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod integration {
+    mod access;
     mod crash;
     mod damage;
     mod flips;
