@@ -1,6 +1,10 @@
 //! The `sheaf` program: one subcommand per file in [`cli`].
 
 mod cli;
+mod data;
+#[expect(dead_code, reason = "it is being built: what all handlers share is there before they are")]
+mod http;
+mod settings;
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -27,6 +31,7 @@ enum Command {
     Catalogs(cli::catalogs::Args),
     Check(cli::check::Args),
     Compact(cli::compact::Args),
+    Config(cli::config::Args),
     Delete(cli::delete::Args),
     Demo(cli::demo::Args),
     Export(cli::export::Args),
@@ -36,6 +41,7 @@ enum Command {
     Read(cli::read::Args),
     Rollups(cli::rollups::Args),
     Savings(Box<cli::savings::Args>),
+    Serve(cli::serve::Args),
     Source(cli::source::Args),
     Store(cli::store::Args),
     Verify(cli::verify::Args),
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Command::Catalogs(args) => cli::catalogs::run(&args, &mut out),
         Command::Check(args) => cli::check::run(&args, &mut out),
         Command::Compact(args) => cli::compact::run(&args, &mut out),
+        Command::Config(args) => cli::config::run(&args, &mut out),
         Command::Delete(args) => cli::delete::run(&args, &mut out),
         Command::Demo(args) => cli::demo::run(&args, &mut out),
         Command::Export(args) => cli::export::run(&args, &mut out),
@@ -57,6 +64,7 @@ fn main() -> ExitCode {
         Command::Read(args) => cli::read::run(&args, &mut out),
         Command::Rollups(args) => cli::rollups::run(&args, &mut out),
         Command::Savings(args) => cli::savings::run(&args, &mut out),
+        Command::Serve(args) => cli::serve::run(&args, &mut out),
         Command::Source(args) => cli::source::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
         Command::Verify(args) => cli::verify::run(&args, &mut out),

@@ -12,6 +12,7 @@ use sheaf_store::{Layout, SeriesId, SeriesSpec, SeriesStats};
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
 use super::source;
+use crate::data::open_source;
 
 /// Series that are looked up at once.
 const PAGE: usize = 1000;
@@ -174,7 +175,7 @@ impl List {
             let page = data.database.sources().list(after.as_ref(), PAGE).await?;
             for source in page.iter().filter(|source| is_wanted(&source.mount)) {
                 let mount = &source.mount;
-                let open = source::open(source).await?;
+                let open = open_source(source).await?;
                 let series = tokio::task::spawn_blocking(move || open.series()).await??;
                 if !self.json {
                     writeln!(out, "{mount}")?;

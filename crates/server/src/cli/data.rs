@@ -1,27 +1,17 @@
 //! Where the data are, and how commands that take time work on them.
 
-use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt::Display;
 use std::future::Future;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sheaf_db::{Database, Source};
-use sheaf_engine::{Base, Resolved, resolve, resolve_in_place};
-use sheaf_model::{CatalogId, ResourceId, ResourcePath};
-use sheaf_sources::DataSource;
-use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, Watch};
+use sheaf_db::Database;
+use sheaf_store::Watch;
 
-use super::source;
-
-/// Rows of metadata that are looked up at once.
-const PAGE: usize = 1000;
-
-/// Name of the SQLite database in the data folder.
-const DATABASE: &str = "sheaf.db";
+pub(crate) use crate::data::Data;
+use crate::data::Place;
 
 /// Where the data are.
 #[derive(clap::Args)]
@@ -36,160 +26,24 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
-    fn folder(&self) -> Result<PathBuf, Box<dyn Error>> {
-        match &self.data_dir {
-            Some(folder) => Ok(folder.clone()),
-            None => match directories::ProjectDirs::from("", "", "sheaf") {
-                Some(folders) => Ok(folders.data_dir().to_owned()),
-                None => {
-                    Err("there is no home folder on this machine: say where the data are with --data-dir"
-                        .into())
-                }
-            },
-        }
-    }
-
-    /// The options that say where the data are, as they have to be given again.
-    pub(crate) fn as_options(&self) -> String {
-        let folder = self.data_dir.as_ref().map(|folder| format!(" --data-dir {}", folder.display()));
-        // The URL may hold a password, so it is not shown.
-        let database = self.database.as_ref().map(|_| " --database URL".to_owned());
-        [folder, database].into_iter().flatten().collect()
-    }
-
-    async fn connect(&self, folder: &Path) -> Result<Database, Box<dyn Error>> {
-        Ok(match &self.database {
-            Some(url) => Database::connect(url).await?,
-            None => Database::sqlite(&folder.join(DATABASE)).await?,
-        })
+    fn place(&self) -> Result<Place, Box<dyn Error>> {
+        Ok(Place::new(self.data_dir.clone(), self.database.clone())?)
     }
 
     /// The folder and the database, which must both be there.
     pub(crate) async fn existing(&self) -> Result<(PathBuf, Database), Box<dyn Error>> {
-        let folder = self.folder()?;
-        if !folder.is_dir() || (self.database.is_none() && !folder.join(DATABASE).is_file()) {
-            return Err(format!(
-                "there is no store in {}: name its folder with --data-dir, or write something first",
-                folder.display()
-            )
-            .into());
-        }
-        let database = self.connect(&folder).await?;
-        Ok((folder, database))
+        Ok(self.place()?.existing().await?)
     }
 
     /// The store; a new one if there is none.
     pub(crate) async fn create(&self) -> Result<Data, Box<dyn Error>> {
-        let folder = self.folder()?;
-        std::fs::create_dir_all(&folder)
-            .map_err(|error| format!("can't make the folder {}: {error}", folder.display()))?;
-        let database = self.connect(&folder).await?;
-        Data::new(folder, database).await
+        Ok(self.place()?.create().await?)
     }
 
     /// The store, which must be there.
     pub(crate) async fn open(&self) -> Result<Data, Box<dyn Error>> {
-        let (folder, database) = self.existing().await?;
-        Data::new(folder, database).await
+        Ok(self.place()?.open().await?)
     }
-}
-
-/// A store, and what else its folder and its database hold.
-pub(crate) struct Data {
-    pub(crate) store: Store,
-    pub(crate) database: Database,
-    /// States that are kept. What is put into them is written in the background, and at the end of the program.
-    pub(crate) rollups: Arc<Rollups>,
-}
-
-impl Data {
-    async fn new(folder: PathBuf, database: Database) -> Result<Data, Box<dyn Error>> {
-        let rollups = Arc::new(Rollups::new(folder.join(ROLLUPS_FILE), RollupSettings::default()));
-        let disk = Arc::new(LocalDisk::new(folder)?);
-        let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
-        Ok(Data { store, database, rollups })
-    }
-
-    /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
-    /// the store, unless their resource says otherwise.
-    pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, Box<dyn Error>> {
-        let resources: Vec<(CatalogId, ResourceId)> =
-            paths.iter().map(|path| (path.catalog().clone(), path.resource().clone())).collect();
-        let properties = self.database.metadata().resources(&resources).await?;
-        let sources = self.sources_of(paths).await?;
-        let stored: Vec<ResourcePath> =
-            paths.iter().filter(|path| !sources.contains_key(path.catalog())).cloned().collect();
-        let mut stored = resolve(&self.store, &stored).await?.into_iter();
-        let mut found = Vec::with_capacity(paths.len());
-        for (path, properties) in paths.iter().zip(properties) {
-            let mut unit = properties.unit().map(str::to_owned);
-            let mut resolved = match sources.get(path.catalog()) {
-                Some(source) => {
-                    let (source, path) = (source.clone(), path.clone());
-                    tokio::task::spawn_blocking(move || resolve_in_place(&source, &path)).await??
-                }
-                None => stored.next().ok_or_else(|| format!("`{path}` was not looked up"))?,
-            };
-            let period = resolved.base.period();
-            match &mut resolved.base {
-                Base::Stored { rollups, .. } => {
-                    let without = properties.without_rollups()?;
-                    *rollups =
-                        Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
-                }
-                Base::InPlace { series, .. } => unit = unit.or(series.unit.clone()),
-            }
-            found.push(Found { resolved, unit });
-        }
-        Ok(found)
-    }
-
-    /// The sources that provide catalogs of these paths.
-    async fn sources_of(
-        &self,
-        paths: &[ResourcePath],
-    ) -> Result<HashMap<CatalogId, Arc<dyn DataSource>>, Box<dyn Error>> {
-        let catalogs: HashSet<&CatalogId> = paths.iter().map(ResourcePath::catalog).collect();
-        let mut sources = HashMap::new();
-        let mut after: Option<CatalogId> = None;
-        loop {
-            let page = self.database.sources().list(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(sources) };
-            after = Some(last.mount.clone());
-            for source in page.iter().filter(|source| catalogs.contains(&source.mount)) {
-                sources.insert(source.mount.clone(), source::open(source).await?);
-            }
-        }
-    }
-
-    /// The units of the resources of a catalog, as far as they are known.
-    pub(crate) async fn units(
-        &self,
-        catalog: &CatalogId,
-    ) -> Result<HashMap<ResourceId, String>, Box<dyn Error>> {
-        let metadata = self.database.metadata();
-        let mut units = HashMap::new();
-        let mut after: Option<ResourceId> = None;
-        loop {
-            let page = metadata.resources_of(catalog, after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(units) };
-            after = Some(last.resource.clone());
-            units.extend(
-                page.into_iter().filter_map(|of| Some((of.resource, of.properties.unit()?.to_owned()))),
-            );
-        }
-    }
-
-    /// The source that provides exactly this catalog, if there is one.
-    pub(crate) async fn source(&self, catalog: &CatalogId) -> Result<Option<Source>, Box<dyn Error>> {
-        Ok(self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog))
-    }
-}
-
-/// A path with what it is computed from, and its unit.
-pub(crate) struct Found {
-    pub(crate) resolved: Resolved,
-    pub(crate) unit: Option<String>,
 }
 
 /// What progress is counted in.

@@ -1,4 +1,4 @@
-//! `sheaf demo`: a small store, and what can be read from it.
+//! `sheaf demo`: a small store, what can be read from it, and a server for it.
 
 use std::error::Error;
 use std::f64::consts::TAU;
@@ -12,22 +12,28 @@ use sheaf_model::{CatalogId, Properties, ResourceId, SamplePeriod, Samples, Seri
 use sheaf_store::{Layout, SeriesSpec};
 
 use super::Outcome;
-use super::data::{self, Data, DataArgs};
-use super::read;
+use super::data::{self, Data};
+use super::{read, serve};
+use crate::settings::{Settings, SettingsArgs};
 
-/// Make a store with made-up samples, read it, and say what to try next
+/// Make a store with made-up samples, read it, say what to try next, and serve it
 #[derive(clap::Args)]
-#[command(after_help = "Example:
+#[command(after_help = "Examples:
   sheaf demo
+  sheaf demo --no-serve
+  sheaf demo --listen 127.0.0.1:8080 --data-dir /tmp/demo
 
 The samples are a mast with a day at 10 Hz and a meter with a year of hours, in the catalog /demo. A second run finds them
 there. `sheaf delete --all` removes them.")]
 pub(crate) struct Args {
     #[command(flatten)]
-    data: DataArgs,
+    settings: SettingsArgs,
     /// Print JSON: one object for each series, then what was read
     #[arg(long)]
     json: bool,
+    /// End without serving it
+    #[arg(long)]
+    no_serve: bool,
 }
 
 /// A series of the demo.
@@ -48,8 +54,17 @@ const SHOWN: [&str; 4] = [
 ];
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
+    let settings = Settings::from_layers(&args.settings.layers()?)?;
+    make(args, &settings, out)?;
+    if args.no_serve {
+        return Ok(ExitCode::SUCCESS);
+    }
+    serve::serve(settings, out)
+}
+
+fn make(args: &Args, settings: &Settings, out: &mut (impl Write + Send)) -> Result<(), Box<dyn Error>> {
     data::run(data::Unit::Count, async |watch| {
-        let data = args.data.create().await?;
+        let data = settings.place.create().await?;
         for made in series()? {
             let (key, samples) = (made.key()?, made.samples.len());
             let started = Instant::now();
@@ -71,9 +86,9 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         let started = Instant::now();
         read::show(&data, &paths, args.json, 6, &watch, out).await?;
         if args.json {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
-        let place = args.data.as_options();
+        let place = args.settings.place_options();
         writeln!(
             out,
             "\nThat took {:.1} ms. A value is missing (–) where less than 99 % of its samples are valid.",
@@ -84,8 +99,8 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         writeln!(out, "  sheaf read /demo/meter/energy/7_d_sum --rows 8{place}")?;
         writeln!(out, "  sheaf read '/demo/mast/wind_speed/10_min_mean#threshold=0.5' --format csv{place}")?;
         writeln!(out, "  sheaf export /demo --format parquet -o exported{place}")?;
-        writeln!(out, "  sheaf ingest your.csv --catalog /your/catalog{place}")?;
-        Ok(ExitCode::SUCCESS)
+        writeln!(out, "  sheaf ingest your.csv --catalog /your/catalog{place}\n")?;
+        Ok(())
     })
 }
 

@@ -4,12 +4,10 @@ use std::error::Error;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use serde_json::json;
-use sheaf_db::Source;
 use sheaf_model::CatalogId;
-use sheaf_sources::{DataSource, FolderConfig, SourceConfig, SourceSeries, TableFormat, TableOptions};
+use sheaf_sources::{FolderConfig, SourceConfig, SourceSeries, TableFormat, TableOptions};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
@@ -201,13 +199,6 @@ fn split(template: &str) -> Result<(PathBuf, String), Box<dyn Error>> {
     let root: PathBuf = names[..plain].iter().collect();
     let rest: PathBuf = names[plain..].iter().collect();
     Ok((root, rest.to_string_lossy().into_owned()))
-}
-
-/// The source of a configuration.
-pub(super) async fn open(source: &Source) -> Result<Arc<dyn DataSource>, Box<dyn Error>> {
-    let config: SourceConfig = serde_json::from_value(source.configuration.clone())
-        .map_err(|error| format!("the source `{}` has settings that can't be read: {error}", source.mount))?;
-    Ok(tokio::task::spawn_blocking(move || config.open()).await??)
 }
 
 #[cfg(test)]

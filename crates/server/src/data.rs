@@ -1,0 +1,242 @@
+//! A store with its database and rollups: what commands and the server work on.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sheaf_db::{Database, DatabaseError, RepositoryError, Source};
+use sheaf_engine::{Base, ResolveError, Resolved, resolve, resolve_in_place};
+use sheaf_model::{CatalogId, PropertyError, ResourceId, ResourcePath};
+use sheaf_sources::{DataSource, SourceConfig, SourceError};
+use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, StoreError};
+
+/// Rows of metadata that are looked up at once.
+const PAGE: usize = 1000;
+
+/// Name of the SQLite database in the data folder.
+const DATABASE: &str = "sheaf.db";
+
+/// Where data are: a folder, and a database in it or elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    folder: PathBuf,
+    /// The URL of a database that is not in the folder. It may hold a password.
+    database: Option<String>,
+}
+
+impl Place {
+    /// This folder, or the platform's folder for data; and this database, or one in the folder.
+    pub(crate) fn new(folder: Option<PathBuf>, database: Option<String>) -> Result<Place, DataError> {
+        let folder = match folder {
+            Some(folder) => folder,
+            None => match directories::ProjectDirs::from("", "", "sheaf") {
+                Some(folders) => folders.data_dir().to_owned(),
+                None => return Err(DataError::NoHome),
+            },
+        };
+        Ok(Place { folder, database })
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    async fn connect(&self) -> Result<Database, DataError> {
+        Ok(match &self.database {
+            Some(url) => Database::connect(url).await?,
+            None => Database::sqlite(&self.folder.join(DATABASE)).await?,
+        })
+    }
+
+    /// The folder and the database, which must both be there.
+    pub(crate) async fn existing(&self) -> Result<(PathBuf, Database), DataError> {
+        let is_there = self.database.is_some() || self.folder.join(DATABASE).is_file();
+        if !self.folder.is_dir() || !is_there {
+            return Err(DataError::NoStore { folder: self.folder.clone() });
+        }
+        Ok((self.folder.clone(), self.connect().await?))
+    }
+
+    /// The store; a new one if there is none.
+    pub(crate) async fn create(&self) -> Result<Data, DataError> {
+        let failed = |source| DataError::Folder { folder: self.folder.clone(), source };
+        std::fs::create_dir_all(&self.folder).map_err(failed)?;
+        Data::new(self.folder.clone(), self.connect().await?).await
+    }
+
+    /// The store, which must be there.
+    pub(crate) async fn open(&self) -> Result<Data, DataError> {
+        let (folder, database) = self.existing().await?;
+        Data::new(folder, database).await
+    }
+}
+
+/// A store, and what else its folder and its database hold.
+pub(crate) struct Data {
+    pub(crate) folder: PathBuf,
+    pub(crate) store: Store,
+    pub(crate) database: Database,
+    /// States that are kept. What is put into them is written in the background, and at the end of the program.
+    pub(crate) rollups: Arc<Rollups>,
+}
+
+impl Data {
+    async fn new(folder: PathBuf, database: Database) -> Result<Data, DataError> {
+        let rollups = Arc::new(Rollups::new(folder.join(ROLLUPS_FILE), RollupSettings::default()));
+        let failed = |source| DataError::Folder { folder: folder.clone(), source };
+        let disk = Arc::new(LocalDisk::new(folder.clone()).map_err(failed)?);
+        let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
+        Ok(Data { folder, store, database, rollups })
+    }
+
+    /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
+    /// the store, unless their resource says otherwise.
+    pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, DataError> {
+        let resources: Vec<(CatalogId, ResourceId)> =
+            paths.iter().map(|path| (path.catalog().clone(), path.resource().clone())).collect();
+        let properties = self.database.metadata().resources(&resources).await?;
+        let sources = self.sources_of(paths).await?;
+        let stored: Vec<ResourcePath> =
+            paths.iter().filter(|path| !sources.contains_key(path.catalog())).cloned().collect();
+        let mut stored = resolve(&self.store, &stored).await?.into_iter();
+        let mut found = Vec::with_capacity(paths.len());
+        for (path, properties) in paths.iter().zip(properties) {
+            let mut unit = properties.unit().map(str::to_owned);
+            let mut resolved = match sources.get(path.catalog()) {
+                Some(source) => {
+                    let (source, path) = (source.clone(), path.clone());
+                    blocking(move || resolve_in_place(&source, &path)).await??
+                }
+                None => {
+                    stored.next().ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?
+                }
+            };
+            let period = resolved.base.period();
+            match &mut resolved.base {
+                Base::Stored { rollups, .. } => {
+                    let without = properties.without_rollups()?;
+                    *rollups =
+                        Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
+                }
+                Base::InPlace { series, .. } => unit = unit.or(series.unit.clone()),
+            }
+            found.push(Found { resolved, unit });
+        }
+        Ok(found)
+    }
+
+    /// The sources that provide catalogs of these paths.
+    async fn sources_of(
+        &self,
+        paths: &[ResourcePath],
+    ) -> Result<HashMap<CatalogId, Arc<dyn DataSource>>, DataError> {
+        let catalogs: HashSet<&CatalogId> = paths.iter().map(ResourcePath::catalog).collect();
+        let mut sources = HashMap::new();
+        let mut after: Option<CatalogId> = None;
+        loop {
+            let page = self.database.sources().list(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(sources) };
+            after = Some(last.mount.clone());
+            for source in page.iter().filter(|source| catalogs.contains(&source.mount)) {
+                sources.insert(source.mount.clone(), open_source(source).await?);
+            }
+        }
+    }
+
+    /// The units of the resources of a catalog, as far as they are known.
+    pub(crate) async fn units(&self, catalog: &CatalogId) -> Result<HashMap<ResourceId, String>, DataError> {
+        let metadata = self.database.metadata();
+        let mut units = HashMap::new();
+        let mut after: Option<ResourceId> = None;
+        loop {
+            let page = metadata.resources_of(catalog, after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(units) };
+            after = Some(last.resource.clone());
+            units.extend(
+                page.into_iter().filter_map(|of| Some((of.resource, of.properties.unit()?.to_owned()))),
+            );
+        }
+    }
+
+    /// The source that provides exactly this catalog, if there is one.
+    pub(crate) async fn source(&self, catalog: &CatalogId) -> Result<Option<Source>, DataError> {
+        Ok(self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog))
+    }
+}
+
+/// A path with what it is computed from, and its unit.
+pub(crate) struct Found {
+    pub(crate) resolved: Resolved,
+    pub(crate) unit: Option<String>,
+}
+
+/// The source of a configuration.
+pub(crate) async fn open_source(source: &Source) -> Result<Arc<dyn DataSource>, DataError> {
+    let config: SourceConfig = serde_json::from_value(source.configuration.clone()).map_err(|error| {
+        DataError::SourceSettings { mount: source.mount.clone(), problem: error.to_string() }
+    })?;
+    Ok(blocking(move || config.open()).await??)
+}
+
+/// Runs what blocks on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, DataError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| DataError::Task { problem: error.to_string() })
+}
+
+/// Data that can't be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataError {
+    /// Nobody said where data are.
+    #[error("there is no home folder on this machine: say where the data are with --data-dir")]
+    NoHome,
+    /// There is no store.
+    #[error("there is no store in {}: name its folder with --data-dir, or write something first", folder.display())]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder can't be made or used.
+    #[error("can't make or use the folder {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The database can't be opened.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The store fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the database knows beside the manifest can't be read or changed.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// There is nothing behind a path.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// A property that can't be.
+    #[error(transparent)]
+    Property(#[from] PropertyError),
+    /// A source fails.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The settings of a source can't be read.
+    #[error("the source `{mount}` has settings that can't be read: {problem}")]
+    SourceSettings {
+        /// Where it is mounted.
+        mount: CatalogId,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A task ended early.
+    #[error("a task ended early: {problem}")]
+    Task {
+        /// Why.
+        problem: String,
+    },
+}

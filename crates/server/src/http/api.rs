@@ -1,0 +1,3 @@
+//! Handlers, by area.
+
+pub(super) mod health;

@@ -1,0 +1,63 @@
+//! What all requests share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::ServeError;
+use super::auth::Anonymous;
+use super::metrics::Metrics;
+use crate::data::Data;
+use crate::settings::Settings;
+
+/// The application, as handlers take it.
+pub(crate) type Shared = Arc<App>;
+
+/// What all requests share.
+pub(crate) struct App {
+    pub(crate) data: Data,
+    pub(crate) settings: Settings,
+    pub(crate) metrics: Metrics,
+    /// What can be read without credentials.
+    pub(crate) anonymous: Anonymous,
+    stopping: watch::Sender<bool>,
+}
+
+impl App {
+    /// The application over these data.
+    ///
+    /// # Errors
+    /// A setting that is not right.
+    pub(crate) fn new(data: Data, settings: Settings) -> Result<App, ServeError> {
+        let anonymous = Anonymous::new(&settings.auth.anonymous_read)?;
+        Ok(App {
+            data,
+            settings,
+            metrics: Metrics::default(),
+            anonymous,
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    /// Tells all that goes on in the background to end.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Waits until the server is told to stop.
+    pub(crate) async fn stopped(&self) {
+        // An error would mean that the sender is gone, and it is a part of this.
+        let _ = self.stopping.subscribe().wait_for(|stops| *stops).await;
+    }
+
+    /// Whether the server was told to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Puts away what is still to be written.
+    pub(crate) async fn close(&self) {
+        self.data.rollups.flush().await;
+        self.data.database.clone().close().await;
+    }
+}

@@ -1,0 +1,242 @@
+//! What happens to every request before its handler, and to every answer after it.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use axum::http::uri::PathAndQuery;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower::util::MapRequest;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::app::{App, Shared};
+use super::errors::{ApiError, ErrorText};
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What upstream says of its versions, and some clients look at.
+const VERSIONS: HeaderName = HeaderName::from_static("api-supported-versions");
+
+/// The longest request id that is taken from a client.
+const LONGEST_REQUEST_ID: usize = 128;
+
+/// Puts all layers around the routes.
+pub(super) fn around(router: Router, app: &Arc<App>) -> Router {
+    let router = router
+        .layer(middleware::from_fn_with_state(app.clone(), in_time))
+        .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024).and(IsText)))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(app.settings.limits.body_bytes))
+        .layer(middleware::from_fn_with_state(app.clone(), watched));
+    // Routes are looked for after this layer has changed the path, so it is around a router of its own.
+    Router::new().fallback_service(MapRequest::new(router, plain_path))
+}
+
+/// What has no route.
+pub(super) async fn no_route(method: Method, uri: Uri) -> ApiError {
+    let path = uri.path().chars().take(200).collect::<String>();
+    ApiError::not_found(format!("there is no {method} {path}; /api lists what there is"))
+}
+
+/// Without a slash at the end, and with the words of the routes in lower case: as Nexus takes them. Ids, which are segments
+/// of their own, stay as they are.
+fn plain_path(mut request: Request) -> Request {
+    let path = request.uri().path();
+    let trimmed = path.trim_end_matches('/');
+    let needs_lower = |segment: &str| segment.bytes().any(|byte| byte.is_ascii_uppercase());
+    let mut segments: Vec<String> = trimmed.split('/').map(str::to_owned).collect();
+    // "", api, v1, family, then an id or a word, a word, an id, a word.
+    let is_id = |at: usize, segments: &[String]| match segments.get(3).map(String::as_str) {
+        Some("catalogs") => at == 4 && segments.get(4).is_some_and(|id| id.contains('%')) || at == 6,
+        Some("data" | "series" | "ingest" | "system" | "writers") => false,
+        _ => at >= 4 && segments[at].len() > 20 || at >= 5,
+    };
+    if segments.get(1).is_some_and(|first| first.eq_ignore_ascii_case("api")) {
+        for at in 1..segments.len() {
+            if needs_lower(&segments[at]) && !is_id(at, &segments) {
+                segments[at] = segments[at].to_ascii_lowercase();
+            }
+        }
+    }
+    let mut plain = segments.join("/");
+    if plain.is_empty() {
+        plain.push('/');
+    }
+    if plain != path {
+        let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+        if let Ok(both) = PathAndQuery::try_from(format!("{plain}{query}")) {
+            let mut parts = request.uri().clone().into_parts();
+            parts.path_and_query = Some(both);
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+        }
+    }
+    request
+}
+
+/// Gives a request its id, logs and counts it, and writes errors as the client asked for.
+async fn watched(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let wants_json = accepts_json(request.headers());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let span =
+        tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path());
+    app.metrics.waiting.inc();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    app.metrics.waiting.dec();
+    let (status, after) = (response.status(), begun.elapsed());
+    app.metrics.answered(method.as_str(), route, status.as_u16(), after);
+    if let Some(ErrorText(text)) = response.extensions_mut().remove()
+        && wants_json
+        && let Ok(quoted) = serde_json::to_string(&text)
+    {
+        *response.body_mut() = Body::from(quoted);
+        response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    }
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id);
+    headers.insert(VERSIONS, HeaderValue::from_static("1, 2"));
+    headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
+    span.in_scope(|| {
+        let after_ms = after.as_secs_f64() * 1e3;
+        let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+        if status.is_server_error() || status.is_client_error() || changes {
+            tracing::info!(status = status.as_u16(), after_ms, "answered");
+        } else {
+            tracing::debug!(status = status.as_u16(), after_ms, "answered");
+        }
+    });
+    response
+}
+
+/// The id that the client gave, if it can be shown, or a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(REQUEST_ID).filter(|id| {
+        let is_plain = |byte: &u8| byte.is_ascii_graphic();
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(is_plain)
+    });
+    given.cloned().unwrap_or_else(|| {
+        let id = Uuid::new_v4().simple().to_string();
+        HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("none"))
+    })
+}
+
+/// Whether the client named JSON among what it takes.
+fn accepts_json(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("application/json"))
+}
+
+/// Ends a request whose answer does not begin in time. Uploads take as long as they take, but must not stall.
+async fn in_time(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let is_upload =
+        path.ends_with("/ingest") || (path.contains("/attachments/") && request.method() == Method::PUT);
+    if is_upload {
+        return next.run(request).await;
+    }
+    let limit = app.settings.limits.request;
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let limit_s = limit.as_secs_f64();
+            ApiError::unavailable(format!(
+                "the answer did not begin within {limit_s} s (limits.request); ask for less at a time, or later"
+            ))
+            .into_response()
+        }
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let what = panic.downcast_ref::<String>().map(String::as_str);
+    let what = what.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("something");
+    tracing::error!(what, "a handler panicked");
+    let text = "the server failed; its log has more under the id of this request";
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+}
+
+/// Answers that become smaller: text of known kinds. Samples as raw numbers keep their length, and events come at once.
+#[derive(Clone, Copy, Debug)]
+struct IsText;
+
+impl Predicate for IsText {
+    fn should_compress<B>(&self, response: &axum::http::Response<B>) -> bool
+    where
+        B: axum::body::HttpBody,
+    {
+        let kind =
+            response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        matches!(
+            kind,
+            "application/json"
+                | "application/x-ndjson"
+                | "text/csv"
+                | "text/plain"
+                | "text/html"
+                | "text/css"
+                | "text/javascript"
+                | "application/javascript"
+                | "application/openmetrics-text"
+                | "image/svg+xml"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(uri: &str) -> String {
+        let request = Request::builder().uri(uri).body(Body::empty()).unwrap();
+        plain_path(request).uri().to_string()
+    }
+
+    #[test]
+    fn words_are_taken_in_any_case_and_ids_are_left_alone() {
+        for (given, expected) in [
+            ("/", "/"),
+            ("/api/v1/jobs/", "/api/v1/jobs"),
+            ("/API/V1/Jobs/Refresh-Database", "/api/v1/jobs/refresh-database"),
+            ("/api/v1/Catalogs/%2FSAMPLE%2FLOCAL/TimeRange/", "/api/v1/catalogs/%2FSAMPLE%2FLOCAL/timerange"),
+            (
+                "/api/v1/catalogs/%2FA/Attachments/LICENSE.md/Content",
+                "/api/v1/catalogs/%2FA/attachments/LICENSE.md/content",
+            ),
+            ("/api/v1/catalogs/Search-Items", "/api/v1/catalogs/search-items"),
+            ("/api/v1/Data?resourcePath=%2FA%2FB", "/api/v1/data?resourcePath=%2FA%2FB"),
+            ("/Api", "/api"),
+        ] {
+            assert_eq!(plain(given), expected);
+        }
+    }
+
+    #[test]
+    fn ids_of_requests_can_be_shown() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(request_id(&headers).len(), 32);
+        headers.insert(REQUEST_ID, HeaderValue::from_static("abc-1"));
+        assert_eq!(request_id(&headers), "abc-1");
+        headers.insert(REQUEST_ID, HeaderValue::from_static("a b"));
+        assert_eq!(request_id(&headers).len(), 32);
+    }
+}
