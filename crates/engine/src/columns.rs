@@ -131,7 +131,9 @@ pub async fn read_columns(
                 Values::Spread(Box::new(spread.in_blocks_of(most_values)), paths.len())
             }
             Base::Stored { series, .. } => sampled(stored.next().ok_or(StoreError::UnknownSeries(*series))?),
-            Base::InPlace { source, series } => sampled(read_in_place(source, series, query)?),
+            Base::InPlace { source, series, rollups } => {
+                sampled(read_in_place(source, series, query, rollups.as_ref())?)
+            }
         };
         groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }

@@ -5,6 +5,7 @@ mod integration {
     mod ingest;
     mod resolve;
     mod rollups;
+    mod source_rollups;
     mod spread;
     mod stored;
 }
