@@ -146,6 +146,14 @@ impl Columns {
         self.groups.iter().map(|group| group.values.usage()).fold(self.usage, Usage::plus)
     }
 
+    /// Whether all values are in memory, so that the iterator does not block.
+    pub fn is_at_hand(&self) -> bool {
+        self.groups.iter().all(|group| match &group.values {
+            Values::Sampled(reading) => reading.is_at_hand(),
+            Values::Spread(..) => false,
+        })
+    }
+
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
         let filled: Vec<bool> = if self.groups.len() < MANY_GROUPS * rayon::current_num_threads() {
             self.groups.iter_mut().map(|group| group.fill(None)).collect::<Result<_, _>>()?

@@ -271,8 +271,7 @@ impl Kept {
             let begin = index * per_chunk;
             let known: Vec<usize> = (begin..begin + per_chunk).filter(|&at| self.known[at]).collect();
             let sample_bytes = known.len() as u64 * self.samples_per_state * self.sample_bytes;
-            let (value, states_bytes) =
-                write_chunk(stamp, &self.states, begin..begin + per_chunk, &known);
+            let (value, states_bytes) = write_chunk(stamp, &self.states, begin..begin + per_chunk, &known);
             if (states_bytes * LIGHTER) as u64 <= sample_bytes {
                 self.rollups.put(self.key.of_chunk(number), value);
             }

@@ -184,7 +184,8 @@ impl KeptValues {
             found
         };
         let found = match parts.len() {
-            1 => parts.into_iter().flat_map(load_part).collect(),
+            // Other threads would take longer to come than this one needs.
+            _ if len * statistics.len() <= PART as usize => parts.into_iter().flat_map(load_part).collect(),
             _ => parts.into_par_iter().flat_map_iter(load_part).collect(),
         };
         self.window = Window { first, columns, known: vec![false; len], found };

@@ -44,6 +44,10 @@ const PART_SLOTS: u64 = 1 << 14;
 /// States of buckets that a thread makes values of at a time.
 const PART_STATES: i64 = 4096;
 
+/// Values that are looked up without another thread, of all columns together: some pages of the file, which are in memory for the
+/// most part. To wait for a thread takes longer.
+const FEW_TO_OPEN: u64 = 1 << 14;
+
 /// States whose values are looked for ahead of those that are loaded: more of them as long as all are found.
 const FEWEST_AHEAD: i64 = 1 << 14;
 const MOST_AHEAD: i64 = 1 << 17;
@@ -182,12 +186,16 @@ pub async fn read_many_stored(
     wanted: Vec<StoredQuery<'_>>,
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
-    let readings =
-        wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len())).collect::<Result<_, _>>()?;
+    let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len()));
+    let readings: Vec<Reading> = readings.collect::<Result<_, _>>()?;
     // Each is looked for where what comes before it is not enough.
-    let readings = open_kept(snapshot, &series, readings, Reading::kept_values).await?;
-    let readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept_steps)).await?;
-    let mut readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept)).await?;
+    let columns = |reading: &Reading| reading.values().saturating_mul(reading.statistics.len() as u64);
+    let are_few = readings.iter().map(columns).fold(0, u64::saturating_add) <= FEW_TO_OPEN;
+    let readings = open_kept(snapshot, &series, readings, are_few, Reading::kept_values).await?;
+    let readings =
+        open_kept(snapshot, &series, readings, false, |reading| each(&mut reading.kept_steps)).await?;
+    let mut readings =
+        open_kept(snapshot, &series, readings, false, |reading| each(&mut reading.kept)).await?;
     let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
     for (reading, &series) in readings.iter_mut().zip(&series) {
         if !reading.is_answered() {
@@ -346,18 +354,20 @@ fn each(kept: &mut BTreeMap<Family, Kept>) -> Vec<&mut dyn Validated> {
     kept.values_mut().map(|kept| kept as &mut dyn Validated).collect()
 }
 
-/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need.
+/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need. What is little is opened
+/// on the spot.
 async fn open_kept(
     snapshot: &Snapshot,
     series: &[SeriesId],
     mut readings: Vec<Reading>,
+    is_little: bool,
     kept: fn(&mut Reading) -> Vec<&mut dyn Validated>,
 ) -> Result<Vec<Reading>, ReadError> {
     if readings.iter_mut().all(|reading| reading.is_answered() || kept(reading).is_empty()) {
         return Ok(readings);
     }
     let own = (snapshot.commit(), snapshot.nonce());
-    let opened = tokio::task::spawn_blocking(move || {
+    let open = move || {
         let open = |reading: &mut Reading| match reading.is_answered() {
             true => HashSet::new(),
             false => kept(reading).into_iter().flat_map(Validated::open).collect(),
@@ -367,8 +377,12 @@ async fn open_kept(
             stamps.remove(&own);
         }
         (readings, stamps)
-    });
-    let (mut readings, stamps) = opened.await.map_err(|error| StoreError::Task(error.to_string()))?;
+    };
+    let (mut readings, stamps) = if is_little {
+        open()
+    } else {
+        tokio::task::spawn_blocking(open).await.map_err(|error| StoreError::Task(error.to_string()))?
+    };
     let all: Vec<Stamp> = stamps.iter().flatten().copied().collect::<HashSet<_>>().into_iter().collect();
     // If that can't be said, what is kept is of no use now.
     let remembered = snapshot.remembers(&all).await.unwrap_or_else(|_| vec![false; all.len()]);
@@ -434,6 +448,11 @@ impl Reading {
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// Whether all values are in memory, so that the iterator does not block.
+    pub fn is_at_hand(&self) -> bool {
+        self.values.as_ref().is_some_and(KeptValues::is_answered)
     }
 
     /// Values in a job; 0 where one takes several jobs.

@@ -8,4 +8,5 @@ mod integration {
     mod source_rollups;
     mod spread;
     mod stored;
+    mod warm;
 }

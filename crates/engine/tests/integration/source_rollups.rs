@@ -92,8 +92,7 @@ impl Changing {
     }
 
     fn series() -> SourceSeries {
-        let mut series =
-            SourceSeries::new("T1".parse().unwrap(), "1_s".parse().unwrap(), DataType::Float64);
+        let mut series = SourceSeries::new("T1".parse().unwrap(), "1_s".parse().unwrap(), DataType::Float64);
         series.range = TimeRange::new(at(0), at(SLOTS)).ok();
         series
     }
@@ -149,7 +148,10 @@ fn finish(reading: Reading) -> Result<(Vec<Vec<u64>>, Usage), String> {
     for block in reading.by_ref() {
         let block = block.map_err(|error| error.to_string())?;
         columns.resize(block.len(), Vec::new());
-        columns.iter_mut().zip(block).for_each(|(column, part): (&mut Vec<u64>, _)| column.extend(bits(&part)));
+        columns
+            .iter_mut()
+            .zip(block)
+            .for_each(|(column, part): (&mut Vec<u64>, _)| column.extend(bits(&part)));
     }
     Ok((columns, reading.usage()))
 }
@@ -265,12 +267,32 @@ fn a_change_in_the_middle_of_a_reading_costs_what_it_would_keep() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Write { second: i64, len: usize, seed: u64 },
+    Write {
+        second: i64,
+        len: usize,
+        seed: u64,
+    },
     /// A read in whose middle something is written.
-    Disturbed { second: i64, len: usize, seed: u64, wanted: usize, begin: i64, span: i64 },
+    Disturbed {
+        second: i64,
+        len: usize,
+        seed: u64,
+        wanted: usize,
+        begin: i64,
+        span: i64,
+    },
     /// A part of a reading.
-    Dropped { wanted: usize, begin: i64, span: i64 },
-    Read { wanted: usize, begin: i64, span: i64, kinds: usize },
+    Dropped {
+        wanted: usize,
+        begin: i64,
+        span: i64,
+    },
+    Read {
+        wanted: usize,
+        begin: i64,
+        span: i64,
+        kinds: usize,
+    },
     Flush,
 }
 
@@ -364,7 +386,12 @@ fn a_folder_holds_as_long_as_its_files_are_what_they_were() {
     // Other numbers of the same length, written later.
     write(0, 0.5);
     let path = data.path().join("2020-01-01.csv");
-    fs::File::options().append(true).open(&path).unwrap().set_modified(SystemTime::now() + Duration::from_secs(9)).unwrap();
+    fs::File::options()
+        .append(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(SystemTime::now() + Duration::from_secs(9))
+        .unwrap();
     source.refresh().unwrap();
     let usage = compare(&source, &minutes, &kept).unwrap();
     assert!(usage.kept_buckets > 0 && usage.folded_buckets >= 1440, "{usage:?}");
