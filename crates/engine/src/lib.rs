@@ -20,7 +20,6 @@ mod ingest;
 mod kept;
 mod kept_values;
 mod ladder;
-mod path_cache;
 mod resolve;
 mod rollup_key;
 mod spread;
@@ -34,7 +33,6 @@ pub use ingest::{
     ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
 };
 pub use ladder::fold_period;
-pub use path_cache::{PathCache, PathState};
 pub use resolve::{Base, ResolveError, Resolved, SourceRollups, catalog_of, resolve, resolve_in_place};
 pub use rollup_key::{SourceIdentity, rollup_series};
 pub use stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored, read_stored};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseError, TestRunner};
-use sheaf_engine::{Base, PathCache, Resolved, read_columns, resolve};
+use sheaf_engine::{Base, Resolved, read_columns, resolve};
 use sheaf_model::{DataType, ResourcePath, SamplePeriod, Samples, Tick, TimeRange, Values};
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
 use sheaf_store::{
-    CompactOptions, Layout, RollupSettings, Rollups, SeriesId, SeriesSpec, Settings, Snapshot, Store, Watch,
-    Write,
+    CompactOptions, Layout, Names, RollupSettings, Rollups, SeriesId, SeriesSpec, Settings, Snapshot, Store,
+    Watch, Write,
 };
 use tempfile::TempDir;
 
@@ -118,10 +118,11 @@ async fn write(store: &Store, series: usize, second: i64, values: &[f64], is_int
     store.write(Write::new().rows(id, samples)).await.unwrap();
 }
 
-/// What a server does for each read.
+/// What a server does for each read: it remembers what paths mean for as long as the store says that they mean the same.
 struct Warm {
     store: Store,
-    paths: PathCache<Resolved>,
+    names: Option<Names>,
+    paths: HashMap<ResourcePath, Resolved>,
     rollups: Arc<Rollups>,
     /// Paths that were known.
     known: u64,
@@ -130,12 +131,14 @@ struct Warm {
 impl Warm {
     async fn resolved(&mut self, paths: &[ResourcePath]) -> Result<(Snapshot, Vec<Resolved>), String> {
         let now = self.store.now().await.unwrap();
-        let state = (now.names(), 0);
+        if self.names != Some(now.names()) {
+            (self.names, self.paths) = (Some(now.names()), HashMap::new());
+        }
         let mut items = Vec::new();
-        for (path, known) in paths.iter().zip(self.paths.find(state, paths)) {
-            if let Some(known) = known {
+        for path in paths {
+            if let Some(known) = self.paths.get(path) {
                 self.known += 1;
-                items.push(known);
+                items.push(known.clone());
                 continue;
             }
             let found = resolve(&self.store, std::slice::from_ref(path)).await;
@@ -143,7 +146,7 @@ impl Warm {
             if let Base::Stored { rollups, .. } = &mut found.base {
                 *rollups = Some(self.rollups.clone());
             }
-            self.paths.put(state, path.clone(), found.clone());
+            self.paths.insert(path.clone(), found.clone());
             items.push(found);
         }
         let series: Vec<SeriesId> = items.iter().map(series_of).collect();
@@ -183,8 +186,8 @@ async fn play(steps: &[Step]) -> Result<u64, String> {
     let keep_all = RollupSettings { limit_bytes: 1 << 30, fewest_samples: 0 };
     let mut warm = Warm {
         store: store.clone(),
-        // So few that they come and go.
-        paths: PathCache::new(2),
+        names: None,
+        paths: HashMap::new(),
         rollups: Arc::new(Rollups::new(folder.path().join("rollups.redb"), keep_all)),
         known: 0,
     };
@@ -285,31 +288,5 @@ fn a_snapshot_of_what_is_known_is_no_question_to_the_database() {
         assert_eq!(store.snapshot_at(later, &[id]).await.unwrap().commit(), later.commit());
         write(&other, 1, 0, &[2.0; 100], false).await;
         assert_ne!(store.now().await.unwrap().names(), now.names());
-    });
-}
-
-#[test]
-fn few_paths_are_remembered() {
-    run(async {
-        let store =
-            Store::open(Arc::new(FaultyDisk::new()), Arc::new(MemoryManifest::new()), Settings::default());
-        let names = store.await.unwrap().now().await.unwrap().names();
-        let cache: PathCache<usize> = PathCache::new(10);
-        let paths: Vec<ResourcePath> = (0..1000).map(|at| format!("/a/T{at}/1_s").parse().unwrap()).collect();
-        let mut found: HashMap<usize, usize> = HashMap::new();
-        for (at, path) in paths.iter().enumerate() {
-            assert_eq!(cache.find((names, 0), std::slice::from_ref(path)), [None]);
-            cache.put((names, 0), path.clone(), at);
-            // The first one is asked for all the time, and stays.
-            assert_eq!(cache.find((names, 0), &paths[..1]), [Some(0)]);
-        }
-        for (at, known) in cache.find((names, 0), &paths).into_iter().enumerate() {
-            known.map(|known| found.insert(at, known));
-        }
-        assert!(found.len() <= 20 && found.iter().all(|(at, known)| at == known), "{found:?}");
-        // Nothing that was found out at another state is given, or kept.
-        assert_eq!(cache.find((names, 1), &paths[..1]), [None]);
-        cache.put((names, 0), paths[0].clone(), 7);
-        assert_eq!(cache.find((names, 1), &paths[..1]), [None]);
     });
 }
