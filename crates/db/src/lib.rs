@@ -14,7 +14,6 @@ mod entity;
 mod error;
 mod manifest;
 mod migration;
-mod pulse;
 mod repo;
 mod table;
 #[cfg(feature = "testing")]

@@ -131,9 +131,7 @@ pub async fn read_columns(
                 Values::Spread(Box::new(spread.in_blocks_of(most_values)), paths.len())
             }
             Base::Stored { series, .. } => sampled(stored.next().ok_or(StoreError::UnknownSeries(*series))?),
-            Base::InPlace { source, series, rollups } => {
-                sampled(read_in_place(source, series, query, rollups.as_ref())?)
-            }
+            Base::InPlace { source, series } => sampled(read_in_place(source, series, query)?),
         };
         groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }
@@ -144,14 +142,6 @@ impl Columns {
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
         self.groups.iter().map(|group| group.values.usage()).fold(self.usage, Usage::plus)
-    }
-
-    /// Whether all values are in memory, so that the iterator does not block.
-    pub fn is_at_hand(&self) -> bool {
-        self.groups.iter().all(|group| match &group.values {
-            Values::Sampled(reading) => reading.is_at_hand(),
-            Values::Spread(..) => false,
-        })
     }
 
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "integration/http.rs"]
+mod http;
 #[path = "integration/reading.rs"]
 mod reading;
 #[path = "integration/savings.rs"]
 mod savings;
+#[path = "integration/serving.rs"]
+mod serving;
 
 use std::process::{Command, Output};
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::routing::any;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -29,6 +30,9 @@ pub(crate) fn document() -> OpenApi {
 pub(super) fn service(app: &Arc<App>) -> Router {
     let (router, document) = routes().split_for_parts();
     let pages = utoipa_swagger_ui::SwaggerUi::new("/api").url("/openapi/v1.json", document.clone());
-    let router: Router = router.merge(pages).fallback(layers::no_route).with_state(app.clone());
+    // The pages take all of /api/, but say nothing of what they don't have.
+    let router = router.merge(pages).route("/api/v1/{*rest}", any(layers::no_route));
+    let router = router.route("/api/v2/{*rest}", any(layers::no_route));
+    let router: Router = router.fallback(layers::no_route).with_state(app.clone());
     layers::around(router, app)
 }

@@ -133,8 +133,14 @@ impl Server {
 
     /// Ends the process without any warning, as a power cut would.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().unwrap();
+        // It may have been killed already.
+        let _ = self.process.kill();
         self.process.wait().unwrap();
+    }
+
+    /// The same while others hold the server, who ask it something; [`kill`](Self::kill) still has to be called.
+    pub(crate) fn kill_now(&self) {
+        self.signal("-KILL");
     }
 
     /// Starts it again on the same data; it must have ended before.
@@ -153,8 +159,12 @@ impl Server {
 
     /// Sends SIGTERM and returns at once.
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let sent = Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(sent.success());
     }
 
