@@ -19,6 +19,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
+use crate::pulse::{self, Pulses};
 use crate::{Access, Metadata, Sources, SqlManifest};
 
 /// How long to wait for others who hold the database: longer than any transaction of ours takes.
@@ -48,6 +49,7 @@ struct Shared {
     turn: Arc<Mutex<()>>,
     /// It lacked changes of its tables when somebody last looked.
     behind: AtomicBool,
+    pulses: Pulses,
 }
 
 impl fmt::Debug for Database {
@@ -128,7 +130,8 @@ impl Database {
                 Err(error) => return Err(DatabaseError::new(&name, &error)),
             }
         };
-        Database::with(name, writer, readers, standing).await
+        let pulses = Pulses::new(pulse::Options::Sqlite(Box::new(reading)));
+        Database::with(name, writer, readers, pulses, standing).await
     }
 
     async fn postgres(options: PgConnectOptions) -> Result<Database, DatabaseError> {
@@ -147,23 +150,25 @@ impl Database {
                 return Err(DatabaseError::Open { database: name.to_string(), problem });
             }
         }
+        let pulses = Pulses::new(pulse::Options::Postgres(Box::new(options.clone())));
         // One more for the writer.
         let pool: DatabaseConnection = pool(PgPoolOptions::new(), READERS + 1)
             .test_before_acquire(true)
             .connect_lazy_with(options)
             .into();
         let standing = migration::standing(&pool).await.map_err(|error| DatabaseError::new(&name, &error))?;
-        Database::with(name, pool.clone(), pool, standing).await
+        Database::with(name, pool.clone(), pool, pulses, standing).await
     }
 
     async fn with(
         name: Arc<str>,
         writer: DatabaseConnection,
         readers: DatabaseConnection,
+        pulses: Pulses,
         mut standing: Standing,
     ) -> Result<Database, DatabaseError> {
         let behind = AtomicBool::new(standing == Standing::Behind);
-        let shared = Shared { name, writer, readers, turn: Arc::default(), behind };
+        let shared = Shared { name, writer, readers, turn: Arc::default(), behind, pulses };
         let database = Database { shared: Arc::new(shared) };
         if standing == Standing::Empty {
             let migrated = database.migrate().await;
@@ -224,6 +229,7 @@ impl Database {
     /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to
     /// be safe; but SQLite then tidies up its files.
     pub async fn close(self) {
+        self.shared.pulses.close().await;
         // An error here would be one of a connection that is gone anyway.
         let _ = self.shared.readers.close_by_ref().await;
         let _ = self.shared.writer.close_by_ref().await;
@@ -231,6 +237,10 @@ impl Database {
 
     pub(crate) fn name(&self) -> Arc<str> {
         Arc::clone(&self.shared.name)
+    }
+
+    pub(crate) fn pulses(&self) -> &Pulses {
+        &self.shared.pulses
     }
 
     /// Waits until no other task of this process writes.

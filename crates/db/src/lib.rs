@@ -14,6 +14,7 @@ mod entity;
 mod error;
 mod manifest;
 mod migration;
+mod pulse;
 mod repo;
 mod table;
 #[cfg(feature = "testing")]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sea_orm::{DatabaseTransaction, DbErr, Value};
 use sheaf_store::manifest::{
     CommitRow, HeadRow, KeyRow, LeaseRow, Manifest, ManifestError, ManifestRead, ManifestWrite, PendingRow,
-    PieceKey, PieceRow, SegmentRow, SegmentStateRow, SeriesRow, Stored,
+    PieceKey, PieceRow, Pulse, SegmentRow, SegmentStateRow, SeriesRow, Stored,
 };
 use tokio::sync::OwnedMutexGuard;
 
@@ -33,6 +33,10 @@ impl SqlManifest {
 impl Manifest for SqlManifest {
     fn describe(&self) -> String {
         self.database.describe().to_string()
+    }
+
+    async fn pulse(&self) -> Result<Pulse, ManifestError> {
+        self.database.pulse().await
     }
 
     async fn read(&self) -> Result<Box<dyn ManifestRead>, ManifestError> {
@@ -68,7 +72,7 @@ struct Transaction {
     turn: Option<OwnedMutexGuard<()>>,
 }
 
-fn failed(name: &Arc<str>, verb: &str, table: &'static str, error: &DbErr) -> ManifestError {
+pub(crate) fn failed(name: &Arc<str>, verb: &str, table: &'static str, error: &DbErr) -> ManifestError {
     let database = name.to_string();
     match Failure::of(error) {
         Failure::Busy => ManifestError::Busy { database },

@@ -158,6 +158,12 @@ impl Sql {
     }
 }
 
+/// A row with all columns of `E`, and one more behind them.
+pub(crate) fn row_of<E: Table, T: TryGetable>(row: &QueryResult) -> Result<(E::Row, T), DbErr> {
+    let mut columns = Columns { row, next: 0 };
+    Ok((E::read(&mut columns)?, columns.next()?))
+}
+
 fn placeholder(text: &mut String, backend: DbBackend, number: usize) {
     match backend {
         // Numbered ones would make SQLite look each up by its name.
@@ -348,7 +354,7 @@ fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
     }
 }
 
-fn columns<E: EntityTrait>() -> String {
+pub(crate) fn columns<E: EntityTrait>() -> String {
     let names: Vec<String> = E::Column::iter().map(|column| quoted(&column)).collect();
     names.join(", ")
 }

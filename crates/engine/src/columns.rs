@@ -131,7 +131,9 @@ pub async fn read_columns(
                 Values::Spread(Box::new(spread.in_blocks_of(most_values)), paths.len())
             }
             Base::Stored { series, .. } => sampled(stored.next().ok_or(StoreError::UnknownSeries(*series))?),
-            Base::InPlace { source, series } => sampled(read_in_place(source, series, query)?),
+            Base::InPlace { source, series, rollups } => {
+                sampled(read_in_place(source, series, query, rollups.as_ref())?)
+            }
         };
         groups.push(Group { values, paths, block: Vec::new(), used: 0 });
     }
@@ -142,6 +144,14 @@ impl Columns {
     /// Where the values that were given so far came from.
     pub fn usage(&self) -> Usage {
         self.groups.iter().map(|group| group.values.usage()).fold(self.usage, Usage::plus)
+    }
+
+    /// Whether all values are in memory, so that the iterator does not block.
+    pub fn is_at_hand(&self) -> bool {
+        self.groups.iter().all(|group| match &group.values {
+            Values::Sampled(reading) => reading.is_at_hand(),
+            Values::Spread(..) => false,
+        })
     }
 
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {

@@ -1,14 +1,11 @@
-//! States that are kept: taken from the rollups, validated against a snapshot, added to, and put back.
+//! States that are kept: taken from the rollups, validated, added to, and put back.
 //!
-//! The states of one family at one fold period are kept in *chunks*, each with the commit and nonce of the snapshot that
-//! they were folded from. A later snapshot whose history has that commit knows which ranges changed since, and takes all
-//! other states as they are; so nothing is ever invalidated, and nothing stale is ever taken.
-//!
-//! A chunk holds any of the states of its time. Numbers are little-endian:
+//! The states of one family at one fold period are kept in *chunks*, each with a stamp that says what they were folded
+//! from ([`crate::validity`]). A chunk holds any of the states of its time. Numbers are little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8, 8 | commit, nonce |
+//! | 8, 8 | stamp: commit and nonce, or 0 and the revision of a source |
 //! | n/8 | a bit for each of the n states of a chunk: whether it is known |
 //! | n/8 | a bit for each: whether it is known and has seen valid samples |
 //! | … | the states that have, as `sheaf_kernels` encodes them |
@@ -20,16 +17,15 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sheaf_kernels::{Error as KernelError, Family, Gate, Grid, StateVec, Statistic};
 use sheaf_model::{DataType, TimeRange};
+use sheaf_sources::SourceError;
 use sheaf_store::Rollups;
 
 use crate::rollup_key::RollupKey;
-
-/// Commit and nonce.
-pub(crate) type Stamp = (i64, i64);
+use crate::validity::{Stamp, Validity, Verdict};
 
 /// States of a chunk. A thousand of fixed size take 64 KiB of the file; ten days of half minutes are 29 chunks. Those of
 /// quantiles may have 2 MiB each.
-fn states_per_chunk(family: Family) -> usize {
+pub(crate) fn states_per_chunk(family: Family) -> usize {
     if family == Family::Quantiles { 16 } else { 1024 }
 }
 
@@ -66,33 +62,21 @@ pub(crate) fn pays(family: Family, samples: u64, data_type: DataType) -> bool {
     samples.saturating_mul(data_type.size_bytes() as u64) >= (LIGHTER * state_bytes) as u64
 }
 
-/// What a stamp means for a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Of its past; these ranges have changed since.
-    Past(Vec<TimeRange>),
-    /// Of its future, or nobody has looked: not to be used, and to be left alone.
-    Apart,
-    /// Of another history.
-    Void,
-}
-
-/// What is kept; it holds for a snapshot if its stamp is of the past of that, but for what changed since.
+/// What is kept of a series of the store; it holds for a snapshot if its stamp is of the past of that, but for what changed
+/// since.
 pub(crate) trait Validated: Send {
     /// Loads the first of it, and finds all stamps on which [`Validated::judge`] then wants to hear a verdict. Blocks.
     fn open(&mut self) -> HashSet<Stamp>;
 
     /// Takes verdicts, and with them what is loaded.
-    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>);
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) -> Result<(), SourceError>;
 }
 
 /// The states of a range that are kept, chunk by chunk.
 pub(crate) struct Kept {
     rollups: Arc<Rollups>,
     key: RollupKey,
-    /// Of the snapshot that is read.
-    stamp: Stamp,
-    verdicts: HashMap<Stamp, Verdict>,
+    validity: Validity,
     /// The numbers of the states that are asked for: state 0 begins with tick 0.
     wanted: Range<i64>,
     samples_per_state: u64,
@@ -124,7 +108,7 @@ struct Chunk {
 pub(crate) struct Place {
     pub(crate) rollups: Arc<Rollups>,
     pub(crate) key: RollupKey,
-    pub(crate) stamp: Stamp,
+    pub(crate) validity: Validity,
     pub(crate) range: TimeRange,
     pub(crate) data_type: DataType,
     /// How many series are read together.
@@ -134,13 +118,12 @@ pub(crate) struct Place {
 impl Kept {
     /// The states of a range. Nothing is loaded yet.
     pub(crate) fn new(place: Place) -> Kept {
-        let Place { rollups, key, stamp, range, data_type, together } = place;
+        let Place { rollups, key, validity, range, data_type, together } = place;
         let fold = key.fold_period_ticks;
         let wanted = range.begin().ticks().div_euclid(fold)..range.end().ticks().div_euclid(fold);
         Kept {
             rollups,
-            stamp,
-            verdicts: HashMap::from([(stamp, Verdict::Past(Vec::new()))]),
+            validity,
             samples_per_state: (fold / key.folded.base.ticks()).unsigned_abs(),
             sample_bytes: data_type.size_bytes() as u64,
             folded_samples: 0,
@@ -173,37 +156,42 @@ impl Kept {
         (state - self.first()) as usize
     }
 
-    fn judge_loaded(&mut self) {
+    fn judge_loaded(&mut self) -> Result<(), SourceError> {
         let (per_chunk, fold) = (self.per_chunk(), self.key.fold_period_ticks);
         for (index, chunk) in self.chunks.iter_mut().enumerate().filter(|(_, chunk)| !chunk.is_judged) {
             chunk.is_judged = true;
             let Some(stamp) = chunk.stamp else { continue };
-            let first = (self.first_chunk + index as i64) * per_chunk;
+            let number = self.first_chunk + index as i64;
+            let first = number * per_chunk;
             let known = &mut self.known[index * per_chunk as usize..][..per_chunk as usize];
-            match self.verdicts.get(&stamp) {
-                Some(Verdict::Past(changed)) => {
+            match self.validity.verdict(number, stamp)? {
+                Verdict::Past(changed) => {
                     for changed in touched(changed, &(first..first + per_chunk), fold) {
                         known[(changed.start - first) as usize..(changed.end - first) as usize].fill(false);
                     }
                 }
-                Some(Verdict::Void) => known.fill(false),
-                Some(Verdict::Apart) | None => {
+                Verdict::Void => known.fill(false),
+                Verdict::Apart => {
                     known.fill(false);
                     chunk.is_apart = true;
                 }
             }
         }
+        Ok(())
     }
 
     /// Makes states from number `from` on available, at least up to `until`; those before `from` are let go. Blocks.
-    pub(crate) fn cover(&mut self, from: i64, until: i64) {
+    ///
+    /// # Errors
+    /// The source can't say whether they hold.
+    pub(crate) fn cover(&mut self, from: i64, until: i64) -> Result<(), SourceError> {
         let until_chunk = -(-until).div_euclid(self.per_chunk());
         if until_chunk <= self.first_chunk + self.chunks.len() as i64 {
-            return;
+            return Ok(());
         }
         self.let_go(from.div_euclid(self.per_chunk()));
         self.load(until_chunk.max(self.first_chunk + WINDOW_CHUNKS).min(self.end_chunk()));
-        self.judge_loaded();
+        self.judge_loaded()
     }
 
     /// Loads chunks behind those that are loaded, up to this one.
@@ -255,6 +243,7 @@ impl Kept {
         // With nothing loaded, the next chunk to load may be any.
         self.first_chunk =
             if self.chunks.is_empty() { before_chunk } else { self.first_chunk + count as i64 };
+        self.validity.forget_before(self.first_chunk);
     }
 
     /// Puts the first `count` chunks back, as far as they have changed and it pays.
@@ -263,18 +252,28 @@ impl Kept {
             return;
         }
         let per_chunk = self.per_chunk() as usize;
+        let mut chunks = Vec::new();
         for index in 0..count {
             let chunk = &mut self.chunks[index];
             if !std::mem::take(&mut chunk.has_changed) || chunk.is_apart {
                 continue;
             }
+            let number = self.first_chunk + index as i64;
+            // A source that does not answer now is no matter for those who have their values.
+            if let Ok(Some(stamp)) = self.validity.stamp(number) {
+                chunks.push((index, number, stamp));
+            }
+        }
+        if chunks.is_empty() || !self.validity.may_put() {
+            return;
+        }
+        for (index, number, stamp) in chunks {
             let begin = index * per_chunk;
             let known: Vec<usize> = (begin..begin + per_chunk).filter(|&at| self.known[at]).collect();
             let sample_bytes = known.len() as u64 * self.samples_per_state * self.sample_bytes;
-            let (value, states_bytes) =
-                write_chunk(self.stamp, &self.states, begin..begin + per_chunk, &known);
+            let (value, states_bytes) = write_chunk(stamp, &self.states, begin..begin + per_chunk, &known);
             if (states_bytes * LIGHTER) as u64 <= sample_bytes {
-                self.rollups.put(self.key.of_chunk(self.first_chunk + index as i64), value);
+                self.rollups.put(self.key.of_chunk(number), value);
             }
         }
     }
@@ -316,23 +315,28 @@ impl Kept {
 
     /// The values of states that are not covered, a column for each statistic, straight from what is kept: without states in
     /// memory this takes a third of the time. They end with the first chunk of which anything is not known.
+    ///
+    /// # Errors
+    /// The source can't say whether they hold.
     pub(crate) fn finish_ahead(
         &self,
         states: Range<i64>,
         statistics: &[Statistic],
         gate: Gate,
-    ) -> Vec<Vec<f64>> {
+    ) -> Result<Vec<Vec<f64>>, SourceError> {
         let per_chunk = self.per_chunk();
         let end = -(-states.end).div_euclid(per_chunk);
         let finish_part = |first: i64| {
             let part = first..end.min(first + PART_AHEAD as i64);
-            let mut found: Vec<Option<Vec<Vec<f64>>>> = vec![None; (part.end - part.start) as usize];
+            let mut found: Vec<Result<Option<Vec<Vec<f64>>>, SourceError>> = Vec::new();
+            found.resize_with((part.end - part.start) as usize, || Ok(None));
             let keys = part.map(|chunk| self.key.of_chunk(chunk));
             self.rollups.visit(keys, |index, value| {
                 if let Some(slot) = found.get_mut(index) {
-                    let start = (first + index as i64) * per_chunk;
+                    let number = first + index as i64;
+                    let start = number * per_chunk;
                     let within = states.start.max(start)..states.end.min(start + per_chunk);
-                    *slot = self.finish_chunk(start, within, value, statistics, gate);
+                    *slot = self.finish_chunk(number, within, value, statistics, gate);
                 }
             });
             found
@@ -343,28 +347,41 @@ impl Kept {
             _ => parts.into_par_iter().flat_map_iter(finish_part).collect(),
         };
         let mut columns: Vec<Vec<f64>> = vec![Vec::new(); statistics.len()];
-        for found in found.into_iter().map_while(|found| found) {
+        for found in found {
+            let Some(found) = found? else { break };
             columns.iter_mut().zip(found).for_each(|(column, values)| column.extend(values));
         }
-        columns
+        Ok(columns)
     }
 
-    /// The values of these states of the chunk that begins with state `start`; none if any of them is not known.
+    /// The values of these states of the chunk with this number; none if any of them is not known.
     fn finish_chunk(
         &self,
-        start: i64,
+        number: i64,
         within: Range<i64>,
         value: &[u8],
         statistics: &[Statistic],
         gate: Gate,
+    ) -> Result<Option<Vec<Vec<f64>>>, SourceError> {
+        let Some(parts) = Parts::read(self.per_chunk() as usize, value) else { return Ok(None) };
+        let Verdict::Past(changed) = self.validity.verdict(number, parts.stamp)? else { return Ok(None) };
+        if touched(changed, &within, self.key.fold_period_ticks).next().is_some() {
+            return Ok(None);
+        }
+        let start = number * self.per_chunk();
+        let within = (within.start - start) as usize..(within.end - start) as usize;
+        Ok(self.finish_parts(&parts, within, statistics, gate))
+    }
+
+    /// The same, where it is known that they hold.
+    fn finish_parts(
+        &self,
+        parts: &Parts<'_>,
+        within: Range<usize>,
+        statistics: &[Statistic],
+        gate: Gate,
     ) -> Option<Vec<Vec<f64>>> {
         let per_chunk = self.per_chunk() as usize;
-        let parts = Parts::read(per_chunk, value)?;
-        let Some(Verdict::Past(changed)) = self.verdicts.get(&parts.stamp) else { return None };
-        if touched(changed, &within, self.key.fold_period_ticks).next().is_some() {
-            return None;
-        }
-        let within = (within.start - start) as usize..(within.end - start) as usize;
         if !within.clone().all(|at| is_set(parts.known, at)) {
             return None;
         }
@@ -414,13 +431,12 @@ impl Validated for Kept {
         // Of those that are loaded later, a stamp that is damaged now is only one too many.
         let others = (loaded..until).map(|chunk| self.key.of_chunk(chunk));
         self.rollups.peek(others, |_, head| stamps.extend(read_stamp(head)));
-        stamps.remove(&self.stamp);
         stamps
     }
 
-    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
-        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
-        self.judge_loaded();
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) -> Result<(), SourceError> {
+        self.validity.judge(verdicts);
+        self.judge_loaded()
     }
 }
 

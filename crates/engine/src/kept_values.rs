@@ -2,13 +2,13 @@
 //!
 //! Where the same is asked again, states are more than is needed: seven numbers for one, merged and finished once more. So
 //! the values of a statistic are kept beside them, for one period and one gate. They are validated as states are
-//! ([`crate::kept`]), and made of these again where they do not hold.
+//! ([`crate::validity`]), and made of these again where they do not hold.
 //!
 //! A chunk holds one run of values. Numbers are little-endian:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 8, 8 | commit, nonce |
+//! | 8, 8 | stamp: commit and nonce, or 0 and the revision of a source |
 //! | 8 | the number of values of the chunk that lie before the run |
 //! | 8 each | the values; NaN where there is none |
 
@@ -19,13 +19,16 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use sheaf_kernels::Statistic;
 use sheaf_model::TimeRange;
+use sheaf_sources::SourceError;
 use sheaf_store::Rollups;
 
-use crate::kept::{MOST_CHUNKS, Stamp, Validated, Verdict, read_stamp, touched, write_stamp};
+use crate::kept::{MOST_CHUNKS, Validated, read_stamp, touched, write_stamp};
 use crate::rollup_key::ValueKey;
+use crate::validity::{Stamp, Validity, Verdict};
 
 /// Values of a chunk: with key and header they fill eight pages of the file nearly to the end.
-const CHUNK: i64 = 4032;
+pub(crate) const VALUES_PER_CHUNK: i64 = 4032;
+const CHUNK: i64 = VALUES_PER_CHUNK;
 
 /// Values that a thread loads at a time; each time costs as much as a chunk.
 const PART: i64 = 4 * CHUNK;
@@ -45,8 +48,7 @@ pub(crate) struct ValuePlace {
     pub(crate) key: ValueKey,
     /// One for each column.
     pub(crate) statistics: Vec<Statistic>,
-    /// Of the snapshot that is read.
-    pub(crate) stamp: Stamp,
+    pub(crate) validity: Validity,
     /// Of whole values.
     pub(crate) range: TimeRange,
     /// How many series are read together.
@@ -56,7 +58,6 @@ pub(crate) struct ValuePlace {
 /// The values of a range that are kept.
 pub(crate) struct KeptValues {
     place: ValuePlace,
-    verdicts: HashMap<Stamp, Verdict>,
     /// The numbers of the values that are asked for: value 0 begins with tick 0.
     wanted: Range<i64>,
     window: Window,
@@ -95,7 +96,6 @@ impl KeptValues {
         let wanted =
             place.range.begin().ticks().div_euclid(period)..place.range.end().ticks().div_euclid(period);
         KeptValues {
-            verdicts: HashMap::from([(place.stamp, Verdict::Past(Vec::new()))]),
             window: Window { first: wanted.start, ..Window::default() },
             first_new: wanted.start,
             new: vec![Vec::new(); place.statistics.len()],
@@ -119,11 +119,18 @@ impl KeptValues {
 
     /// The values from number `from` on, `most` at most, as far as they are known in all columns; `None` if the first is not.
     /// Loads what lies beyond what is loaded. Blocks.
-    pub(crate) fn take(&mut self, from: i64, most: i64) -> Option<Vec<Vec<f64>>> {
+    ///
+    /// # Errors
+    /// The source can't say whether they hold.
+    pub(crate) fn take(&mut self, from: i64, most: i64) -> Result<Option<Vec<Vec<f64>>>, SourceError> {
         if from >= self.window.end() {
             self.load(from);
-            self.judge_loaded();
+            self.judge_loaded()?;
         }
+        Ok(self.take_loaded(from, most))
+    }
+
+    fn take_loaded(&mut self, from: i64, most: i64) -> Option<Vec<Vec<f64>>> {
         let window = &mut self.window;
         let known = window.known.get(window.at(from)..)?;
         let count =
@@ -177,19 +184,21 @@ impl KeptValues {
             found
         };
         let found = match parts.len() {
-            1 => parts.into_iter().flat_map(load_part).collect(),
+            // Other threads would take longer to come than this one needs.
+            _ if len * statistics.len() <= PART as usize => parts.into_iter().flat_map(load_part).collect(),
             _ => parts.into_par_iter().flat_map_iter(load_part).collect(),
         };
         self.window = Window { first, columns, known: vec![false; len], found };
     }
 
-    fn judge_loaded(&mut self) {
+    fn judge_loaded(&mut self) -> Result<(), SourceError> {
         let Window { first, known, found, columns } = &mut self.window;
         let mut known_in = vec![vec![false; known.len()]; columns.len()];
         for (column, stamp, numbers) in found.drain(..) {
             let known = &mut known_in[column];
             let at = |number: i64| (number - *first) as usize;
-            if let Some(Verdict::Past(changed)) = self.verdicts.get(&stamp) {
+            let chunk = numbers.start.div_euclid(CHUNK);
+            if let Verdict::Past(changed) = self.place.validity.verdict(chunk, stamp)? {
                 known[at(numbers.start)..at(numbers.end)].fill(true);
                 for changed in touched(changed, &numbers, self.place.key.period_ticks) {
                     known[at(changed.start)..at(changed.end)].fill(false);
@@ -201,6 +210,7 @@ impl KeptValues {
         for other in known_in {
             known.iter_mut().zip(other).for_each(|(known, other)| *known &= other);
         }
+        Ok(())
     }
 
     /// Keeps values that were made of so many samples each, from number `first` on, a column for each statistic.
@@ -224,33 +234,37 @@ impl KeptValues {
             return;
         }
         if self.new_samples >= self.place.rollups.settings().fewest_samples {
-            let mut begin = first;
-            while begin < end {
-                let chunk = begin.div_euclid(CHUNK);
-                let numbers = begin..end.min((chunk + 1) * CHUNK);
-                begin = numbers.end;
+            let chunks = first.div_euclid(CHUNK)..-(-end).div_euclid(CHUNK);
+            // A source that does not answer now is no matter for those who have their values.
+            let stamps: Vec<Option<Stamp>> =
+                chunks.clone().map(|chunk| self.place.validity.stamp(chunk).ok().flatten()).collect();
+            let may_put = self.place.validity.may_put();
+            for (chunk, stamp) in chunks.zip(stamps).filter(|_| may_put) {
+                let Some(stamp) = stamp else { continue };
+                let numbers = first.max(chunk * CHUNK)..end.min((chunk + 1) * CHUNK);
                 for (new, &statistic) in self.new.iter().zip(&self.place.statistics) {
                     let values = &new[(numbers.start - first) as usize..(numbers.end - first) as usize];
-                    self.put(statistic, chunk, numbers.clone(), values);
+                    self.put(statistic, chunk, stamp, numbers.clone(), values);
                 }
             }
         }
+        self.place.validity.forget_before(end.div_euclid(CHUNK));
         self.new.iter_mut().for_each(|new| drop(new.drain(..(end - first) as usize)));
         self.first_new = end;
     }
 
     /// Puts values into a chunk, together with those beside them that still hold there.
-    fn put(&self, statistic: Statistic, chunk: i64, numbers: Range<i64>, values: &[f64]) {
-        let ValuePlace { rollups, key, stamp, .. } = &self.place;
+    fn put(&self, statistic: Statistic, chunk: i64, stamp: Stamp, numbers: Range<i64>, values: &[f64]) {
+        let ValuePlace { rollups, key, validity, .. } = &self.place;
         let (mut joined, mut before, mut after) = (numbers.clone(), Vec::new(), Vec::new());
         let mut is_to_stay = false;
         let id = key.of_chunk(statistic, chunk);
         rollups.visit(std::iter::once(id.clone()), |_, bytes| {
             let Some(run) = Run::read(chunk, bytes) else { return };
-            let changed = match self.verdicts.get(&run.stamp) {
-                Some(Verdict::Past(changed)) => changed,
-                Some(Verdict::Void) => return,
-                Some(Verdict::Apart) | None => return is_to_stay = true,
+            let changed = match validity.verdict(chunk, run.stamp) {
+                Ok(Verdict::Past(changed)) => changed,
+                Ok(Verdict::Void) => return,
+                Ok(Verdict::Apart) | Err(_) => return is_to_stay = true,
             };
             // What holds in front of these values and behind them, up to the next change.
             let (Range { start: mut from, end: mut until }, mut holding) =
@@ -282,7 +296,7 @@ impl KeptValues {
             return;
         }
         let mut value = Vec::with_capacity(HEADER_LEN + 8 * (joined.end - joined.start) as usize);
-        write_stamp(*stamp, &mut value);
+        write_stamp(stamp, &mut value);
         value.extend((joined.start - chunk * CHUNK).to_le_bytes());
         value.extend(before.as_flattened());
         value.extend(values.iter().flat_map(|value| value.to_le_bytes()));
@@ -295,7 +309,7 @@ impl Validated for KeptValues {
     fn open(&mut self) -> HashSet<Stamp> {
         self.load(self.wanted.start);
         let mut stamps: HashSet<Stamp> = self.window.found.iter().map(|(_, stamp, _)| *stamp).collect();
-        let ValuePlace { rollups, key, statistics, stamp, .. } = &self.place;
+        let ValuePlace { rollups, key, statistics, .. } = &self.place;
         let first = self.window.end().div_euclid(CHUNK);
         let until = -(-self.wanted.end).div_euclid(CHUNK);
         let chunks = if self.window.end() < self.wanted.end {
@@ -307,13 +321,12 @@ impl Validated for KeptValues {
             let keys = chunks.clone().map(|chunk| key.of_chunk(statistic, chunk));
             rollups.peek(keys, |_, head| stamps.extend(read_stamp(head)));
         }
-        stamps.remove(stamp);
         stamps
     }
 
-    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) {
-        self.verdicts.extend(verdicts.iter().map(|(stamp, verdict)| (*stamp, verdict.clone())));
-        self.judge_loaded();
+    fn judge(&mut self, verdicts: &HashMap<Stamp, Verdict>) -> Result<(), SourceError> {
+        self.place.validity.judge(verdicts);
+        self.judge_loaded()
     }
 }
 
@@ -349,7 +362,7 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rollup_key::Folded;
+    use crate::rollup_key::{Folded, Whose};
     use sheaf_kernels::Gate;
     use sheaf_model::Tick;
     use sheaf_store::{ROLLUPS_FILE, RollupSettings, SeriesId};
@@ -377,14 +390,14 @@ mod tests {
         }
 
         fn at(&self, commit: i64, statistics: &[Statistic], numbers: Range<i64>) -> KeptValues {
-            let folded =
-                Folded { store: 1, series: SeriesId(2), base: "1_ms".parse().unwrap(), source_revision: 0 };
+            let of = Whose::Stored { store: 1, series: SeriesId(2) };
+            let folded = Folded { of, base: "1_ms".parse().unwrap() };
             let key = ValueKey { folded, period_ticks: PERIOD_TICKS, gate: Gate::new(100, 0.5).unwrap() };
             KeptValues::new(ValuePlace {
                 rollups: self.rollups.clone(),
                 key,
                 statistics: statistics.to_vec(),
-                stamp: (commit, 7),
+                validity: Validity::of_snapshot((commit, 7)),
                 range: ticks(numbers),
                 together: 1,
             })
@@ -393,7 +406,7 @@ mod tests {
         /// Adds values of 100 samples, each its number and the commit behind the point.
         fn give(&self, commit: i64, verdicts: &[(i64, Verdict)], numbers: Range<i64>) {
             let mut values = self.at(commit, &[Statistic::Mean], numbers.clone());
-            values.judge(&judged(verdicts));
+            values.judge(&judged(verdicts)).unwrap();
             let given: Vec<f64> = numbers.clone().map(|number| value(number, commit)).collect();
             values.add(numbers.start, &[given], 100);
         }
@@ -407,10 +420,10 @@ mod tests {
         ) -> Vec<(Range<i64>, i64)> {
             let mut values = self.at(commit, &[Statistic::Mean], numbers.clone());
             values.open();
-            values.judge(&judged(verdicts));
+            values.judge(&judged(verdicts)).unwrap();
             let (mut runs, mut next): (Vec<(Range<i64>, i64)>, i64) = (Vec::new(), numbers.start);
             while next < numbers.end {
-                let Some(columns) = values.take(next, 1000) else {
+                let Some(columns) = values.take(next, 1000).unwrap() else {
                     next += 1;
                     continue;
                 };
@@ -443,16 +456,16 @@ mod tests {
         case.give(1, &[], 50_000..300_000);
         let mut values = case.at(1, &[Statistic::Mean], 90_000..110_000);
         assert!(values.open().is_empty() && !values.is_answered());
-        values.judge(&HashMap::new());
+        values.judge(&HashMap::new()).unwrap();
         assert!(values.is_answered());
         let all: Vec<f64> = (90_000..110_000).map(|number| value(number, 1)).collect();
-        assert_eq!(values.take(90_000, i64::MAX).unwrap(), [all]);
+        assert_eq!(values.take(90_000, i64::MAX).unwrap().unwrap(), [all]);
         assert_eq!(case.known(1, &[], 40_000..310_000), [(50_000..300_000, 1)]);
         // All columns must be there.
         let mut both = case.at(1, &[Statistic::Mean, Statistic::Max], 0..100);
         both.open();
-        both.judge(&HashMap::new());
-        assert!(!both.is_answered() && both.take(0, 1).is_none());
+        both.judge(&HashMap::new()).unwrap();
+        assert!(!both.is_answered() && both.take(0, 1).unwrap().is_none());
     }
 
     #[test]

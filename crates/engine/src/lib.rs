@@ -24,6 +24,7 @@ mod resolve;
 mod rollup_key;
 mod spread;
 mod stored;
+mod validity;
 
 pub use columns::{Columns, read_columns};
 pub use finalize::statistic;
@@ -32,6 +33,6 @@ pub use ingest::{
     ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
 };
 pub use ladder::fold_period;
-pub use resolve::{Base, ResolveError, Resolved, catalog_of, resolve, resolve_in_place};
-pub use rollup_key::rollup_series;
+pub use resolve::{Base, ResolveError, Resolved, SourceRollups, catalog_of, resolve, resolve_in_place};
+pub use rollup_key::{SourceIdentity, rollup_series};
 pub use stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored, read_stored};

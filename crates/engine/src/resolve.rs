@@ -11,6 +11,8 @@ use sheaf_model::{
 use sheaf_sources::{DataSource, SourceError, SourceSeries};
 use sheaf_store::{Layout, Rollups, SeriesId, SeriesSpec, Store, StoreError};
 
+use crate::rollup_key::SourceIdentity;
+
 /// So many series of a catalog are looked at to find out what a misspelt resource was meant to be.
 const MOST_SUGGESTED: usize = 10_000;
 
@@ -41,7 +43,18 @@ pub enum Base {
         source: Arc<dyn DataSource>,
         /// What it says of the series.
         series: SourceSeries,
+        /// Where states are kept that are made of it; `None`, as it is found, if they are not.
+        rollups: Option<SourceRollups>,
     },
+}
+
+/// Where states are kept that are made of a source, and what tells it from others.
+#[derive(Clone, Debug)]
+pub struct SourceRollups {
+    /// What is kept.
+    pub rollups: Arc<Rollups>,
+    /// The source that the series is of.
+    pub source: SourceIdentity,
 }
 
 impl Base {
@@ -185,7 +198,8 @@ pub fn resolve_in_place(source: &Arc<dyn DataSource>, path: &ResourcePath) -> Re
     known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
     let series = all.into_iter().find(|series| series.resource == *path.resource());
     let series = series.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
-    Ok(Resolved { path: path.clone(), base: Base::InPlace { source: source.clone(), series } })
+    let base = Base::InPlace { source: source.clone(), series, rollups: None };
+    Ok(Resolved { path: path.clone(), base })
 }
 
 /// The catalog that these series make up, those of other catalogs left out; the finest representation of a resource first.

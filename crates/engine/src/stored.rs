@@ -16,11 +16,13 @@ use sheaf_store::{Layout, Rollups, SampleBuffer, SampleBuffers, Scan, SeriesId, 
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
-use crate::kept::{Kept, Place, Stamp, Validated, Verdict, pays};
-use crate::kept_values::{KeptValues, ValuePlace};
+use crate::kept::{Kept, Place, Validated, pays, states_per_chunk};
+use crate::kept_values::{KeptValues, VALUES_PER_CHUNK, ValuePlace};
 use crate::ladder::{JOB_SLOTS, Ladder};
-use crate::rollup_key::{Folded, RollupKey, ValueKey};
+use crate::resolve::SourceRollups;
+use crate::rollup_key::{Folded, RollupKey, ValueKey, Whose};
 use crate::statistic;
+use crate::validity::{SourceReading, Stamp, Validity, Verdict};
 
 /// Jobs that are given to the threads at once, for each of them: enough that none waits for long, few enough that what
 /// comes of them stays small.
@@ -41,6 +43,10 @@ const PART_SLOTS: u64 = 1 << 14;
 
 /// States of buckets that a thread makes values of at a time.
 const PART_STATES: i64 = 4096;
+
+/// Values that are looked up without another thread, of all columns together: some pages of the file, which are in memory for the
+/// most part. To wait for a thread takes longer.
+const FEW_TO_OPEN: u64 = 1 << 14;
 
 /// States whose values are looked for ahead of those that are loaded: more of them as long as all are found.
 const FEWEST_AHEAD: i64 = 1 << 14;
@@ -88,6 +94,31 @@ enum Origin {
     InPlace(Arc<dyn DataSource>, ResourceId),
 }
 
+/// What keeps states of a reading.
+struct Keeping<'a> {
+    rollups: &'a Arc<Rollups>,
+    of: Whose,
+    by: JudgedBy,
+    /// How many series are read together.
+    together: usize,
+}
+
+/// By what kept states are judged.
+enum JudgedBy {
+    /// The history of a snapshot with this stamp.
+    Snapshot(Stamp),
+    Source(Arc<SourceReading>),
+}
+
+impl JudgedBy {
+    fn validity(&self, chunk_ticks: i64) -> Validity {
+        match self {
+            JudgedBy::Snapshot(stamp) => Validity::of_snapshot(*stamp),
+            JudgedBy::Source(reading) => Validity::of_source(reading.clone(), chunk_ticks),
+        }
+    }
+}
+
 /// The values of a query, block by block, in order of time. The iterator blocks while it reads; after an error it ends.
 /// Dropped before its end, it reads no further.
 ///
@@ -103,6 +134,8 @@ pub struct Reading {
     statistics: Vec<Option<(Statistic, Family)>>,
     /// Values that were given before, where states are kept of all families.
     values: Option<KeptValues>,
+    /// What to begin before anything is read of a source of which states are kept.
+    of_source: Option<Arc<SourceReading>>,
     /// Those of the families whose states are kept, at the fold period and of steps.
     kept: BTreeMap<Family, Kept>,
     kept_steps: BTreeMap<Family, Kept>,
@@ -153,12 +186,16 @@ pub async fn read_many_stored(
     wanted: Vec<StoredQuery<'_>>,
 ) -> Result<Vec<Reading>, ReadError> {
     let series: Vec<SeriesId> = wanted.iter().map(|wanted| wanted.series).collect();
-    let readings =
-        wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len())).collect::<Result<_, _>>()?;
+    let readings = wanted.into_iter().map(|wanted| reading(snapshot, wanted, series.len()));
+    let readings: Vec<Reading> = readings.collect::<Result<_, _>>()?;
     // Each is looked for where what comes before it is not enough.
-    let readings = open_kept(snapshot, &series, readings, Reading::kept_values).await?;
-    let readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept_steps)).await?;
-    let mut readings = open_kept(snapshot, &series, readings, |reading| each(&mut reading.kept)).await?;
+    let columns = |reading: &Reading| reading.values().saturating_mul(reading.statistics.len() as u64);
+    let are_few = readings.iter().map(columns).fold(0, u64::saturating_add) <= FEW_TO_OPEN;
+    let readings = open_kept(snapshot, &series, readings, are_few, Reading::kept_values).await?;
+    let readings =
+        open_kept(snapshot, &series, readings, false, |reading| each(&mut reading.kept_steps)).await?;
+    let mut readings =
+        open_kept(snapshot, &series, readings, false, |reading| each(&mut reading.kept)).await?;
     let (mut unanswered, mut scans) = (Vec::new(), Vec::new());
     for (reading, &series) in readings.iter_mut().zip(&series) {
         if !reading.is_answered() {
@@ -180,66 +217,17 @@ fn reading(snapshot: &Snapshot, wanted: StoredQuery<'_>, together: usize) -> Res
     let Layout::Regular { period: base, .. } = spec.layout else {
         return Err(ReadError::Irregular { key: spec.key.clone() });
     };
-    let (ladder, gate) = checked(base, spec.data_type, &query)?;
-    let is_kept = |family| rollups.is_some() && pays(family, ladder.per_fold, spec.data_type);
-    let statistics: Vec<_> = query
-        .kinds
-        .iter()
-        .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
-        .collect();
-    let folded = Folded { store: snapshot.store_id(), series, base, source_revision: 0 };
-    let stamp = (snapshot.commit(), snapshot.nonce());
-    let kept_at = |samples: u64| -> BTreeMap<Family, Kept> {
-        let families =
-            statistics.iter().flatten().map(|&(_, family)| family).filter(|&family| is_kept(family));
-        let kept = |family| {
-            let rollups = rollups?.clone();
-            let fold_period_ticks = samples as i64 * base.ticks();
-            let key = RollupKey { folded: folded.clone(), family, fold_period_ticks };
-            let place =
-                Place { rollups, key, stamp, range: query.range, data_type: spec.data_type, together };
-            Some((family, Kept::new(place)))
-        };
-        families.filter_map(kept).collect()
-    };
-    let kept = kept_at(ladder.per_fold);
-    let kept_steps = if ladder.has_steps() { kept_at(ladder.per_step()) } else { BTreeMap::new() };
-    let next = query.range.begin().ticks();
-    let usage = Usage::default();
-    let most_values = u64::MAX;
-    let mut reading = Reading {
-        origin: None,
-        base,
-        query,
-        ladder,
-        statistics,
-        values: None,
-        kept,
-        kept_steps,
-        gate,
-        next,
-        usage,
-        most_values,
-        ahead: FEWEST_AHEAD,
-        buffers: SampleBuffers::default(),
-    };
-    if let (Some(gate), Some(rollups), true) = (gate, rollups, reading.is_kept_alone()) {
-        let statistics = reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect();
-        let key = ValueKey { folded, period_ticks: reading.query.period.ticks(), gate };
-        let place = ValuePlace {
-            rollups: rollups.clone(),
-            key,
-            statistics,
-            stamp,
-            range: reading.query.range,
-            together,
-        };
-        reading.values = Some(KeptValues::new(place));
-    }
-    Ok(reading)
+    let keeping = rollups.map(|rollups| Keeping {
+        rollups,
+        of: Whose::Stored { store: snapshot.store_id(), series },
+        by: JudgedBy::Snapshot((snapshot.commit(), snapshot.nonce())),
+        together,
+    });
+    reading_of(base, spec.data_type, query, keeping)
 }
 
-/// Begins to read a series of a source, without rollups.
+/// Begins to read a series of a source, with the help of rollups, if there are any, and adding to them. Nothing is asked
+/// of the source yet.
 ///
 /// # Errors
 /// What [`sheaf_model::legality`] forbids.
@@ -247,26 +235,96 @@ pub fn read_in_place(
     source: &Arc<dyn DataSource>,
     series: &SourceSeries,
     query: Query,
+    rollups: Option<&SourceRollups>,
 ) -> Result<Reading, ReadError> {
-    let (base, next) = (series.period, query.range.begin().ticks());
-    let (ladder, gate) = checked(base, series.data_type, &query)?;
-    let of_kind = |&kind: &Kind| statistic(kind).map(|statistic| (statistic, family(statistic, |_| false)));
-    Ok(Reading {
-        origin: Some(Origin::InPlace(source.clone(), series.resource.clone())),
+    let keeping = match rollups {
+        Some(SourceRollups { rollups, source: identity }) => {
+            let (ladder, _) = checked(series.period, series.data_type, &query)?;
+            let most_states = Family::ALL.into_iter().map(states_per_chunk).max().unwrap_or_default() as i64;
+            let longest = (ladder.per_step() as i64 * series.period.ticks()).saturating_mul(most_states);
+            let longest = longest.max(query.period.ticks().saturating_mul(VALUES_PER_CHUNK));
+            let reading = Arc::new(SourceReading::new(source, series, query.range, longest));
+            let of = Whose::in_place(*identity, &series.resource);
+            Some(Keeping { rollups, of, by: JudgedBy::Source(reading), together: 1 })
+        }
+        None => None,
+    };
+    let reading = reading_of(series.period, series.data_type, query, keeping)?;
+    Ok(Reading { origin: Some(Origin::InPlace(source.clone(), series.resource.clone())), ..reading })
+}
+
+/// A reading that has no samples yet, and has not looked into rollups.
+fn reading_of(
+    base: SamplePeriod,
+    data_type: DataType,
+    query: Query,
+    keeping: Option<Keeping<'_>>,
+) -> Result<Reading, ReadError> {
+    let (ladder, gate) = checked(base, data_type, &query)?;
+    let is_kept = |family| keeping.is_some() && pays(family, ladder.per_fold, data_type);
+    let statistics: Vec<_> = query
+        .kinds
+        .iter()
+        .map(|&kind| statistic(kind).map(|statistic| (statistic, family(statistic, is_kept))))
+        .collect();
+    let kept_at = |samples: u64| -> BTreeMap<Family, Kept> {
+        let Some(keeping) = &keeping else { return BTreeMap::new() };
+        let families =
+            statistics.iter().flatten().map(|&(_, family)| family).filter(|&family| is_kept(family));
+        let kept = |family| {
+            let fold_period_ticks = samples as i64 * base.ticks();
+            let folded = Folded { of: keeping.of.clone(), base };
+            let chunk_ticks = fold_period_ticks.saturating_mul(states_per_chunk(family) as i64);
+            let place = Place {
+                rollups: keeping.rollups.clone(),
+                key: RollupKey { folded, family, fold_period_ticks },
+                validity: keeping.by.validity(chunk_ticks),
+                range: query.range,
+                data_type,
+                together: keeping.together,
+            };
+            (family, Kept::new(place))
+        };
+        families.map(kept).collect()
+    };
+    let kept = kept_at(ladder.per_fold);
+    let kept_steps = if ladder.has_steps() { kept_at(ladder.per_step()) } else { BTreeMap::new() };
+    let next = query.range.begin().ticks();
+    let mut reading = Reading {
+        origin: None,
         base,
-        statistics: query.kinds.iter().map(of_kind).collect(),
         query,
         ladder,
+        statistics,
         values: None,
-        kept: BTreeMap::new(),
-        kept_steps: BTreeMap::new(),
+        of_source: None,
+        kept,
+        kept_steps,
         gate,
         next,
         usage: Usage::default(),
         most_values: u64::MAX,
         ahead: FEWEST_AHEAD,
         buffers: SampleBuffers::default(),
-    })
+    };
+    let Some(keeping) = keeping else { return Ok(reading) };
+    if let JudgedBy::Source(source) = &keeping.by
+        && !reading.kept.is_empty()
+    {
+        reading.of_source = Some(source.clone());
+    }
+    if let (Some(gate), true) = (gate, reading.is_kept_alone()) {
+        let period_ticks = reading.query.period.ticks();
+        reading.values = Some(KeptValues::new(ValuePlace {
+            rollups: keeping.rollups.clone(),
+            key: ValueKey { folded: Folded { of: keeping.of, base }, period_ticks, gate },
+            statistics: reading.statistics.iter().flatten().map(|(statistic, _)| *statistic).collect(),
+            validity: keeping.by.validity(period_ticks.saturating_mul(VALUES_PER_CHUNK)),
+            range: reading.query.range,
+            together: keeping.together,
+        }));
+    }
+    Ok(reading)
 }
 
 /// Whether samples of this period and type can answer a query, and how.
@@ -296,25 +354,35 @@ fn each(kept: &mut BTreeMap<Family, Kept>) -> Vec<&mut dyn Validated> {
     kept.values_mut().map(|kept| kept as &mut dyn Validated).collect()
 }
 
-/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need.
+/// Opens what is kept, and validates it against the snapshot; not of readings that have all they need. What is little is opened
+/// on the spot.
 async fn open_kept(
     snapshot: &Snapshot,
     series: &[SeriesId],
     mut readings: Vec<Reading>,
+    is_little: bool,
     kept: fn(&mut Reading) -> Vec<&mut dyn Validated>,
 ) -> Result<Vec<Reading>, ReadError> {
     if readings.iter_mut().all(|reading| reading.is_answered() || kept(reading).is_empty()) {
         return Ok(readings);
     }
-    let opened = tokio::task::spawn_blocking(move || {
+    let own = (snapshot.commit(), snapshot.nonce());
+    let open = move || {
         let open = |reading: &mut Reading| match reading.is_answered() {
             true => HashSet::new(),
             false => kept(reading).into_iter().flat_map(Validated::open).collect(),
         };
-        let stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
+        let mut stamps: Vec<HashSet<Stamp>> = readings.iter_mut().map(open).collect();
+        for stamps in &mut stamps {
+            stamps.remove(&own);
+        }
         (readings, stamps)
-    });
-    let (mut readings, stamps) = opened.await.map_err(|error| StoreError::Task(error.to_string()))?;
+    };
+    let (mut readings, stamps) = if is_little {
+        open()
+    } else {
+        tokio::task::spawn_blocking(open).await.map_err(|error| StoreError::Task(error.to_string()))?
+    };
     let all: Vec<Stamp> = stamps.iter().flatten().copied().collect::<HashSet<_>>().into_iter().collect();
     // If that can't be said, what is kept is of no use now.
     let remembered = snapshot.remembers(&all).await.unwrap_or_else(|_| vec![false; all.len()]);
@@ -329,7 +397,7 @@ async fn open_kept(
             };
             verdicts.insert(stamp, verdict);
         }
-        kept(reading).into_iter().for_each(|kept| kept.judge(&verdicts));
+        kept(reading).into_iter().try_for_each(|kept| kept.judge(&verdicts))?;
     }
     Ok(readings)
 }
@@ -382,6 +450,11 @@ impl Reading {
         self.usage
     }
 
+    /// Whether all values are in memory, so that the iterator does not block.
+    pub fn is_at_hand(&self) -> bool {
+        self.values.as_ref().is_some_and(KeptValues::is_answered)
+    }
+
     /// Values in a job; 0 where one takes several jobs.
     fn values_per_job(&self) -> u64 {
         if self.gate.is_some() {
@@ -418,10 +491,13 @@ impl Reading {
     }
 
     fn block(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        if let Some(source) = &self.of_source {
+            source.begin()?;
+        }
         let most = self.most_values();
         let Some(values) = &mut self.values else { return self.made(buffer) };
         let first = values.number(self.next);
-        if let Some(columns) = values.take(first, most) {
+        if let Some(columns) = values.take(first, most)? {
             let count = columns.first().map_or(0, Vec::len);
             self.next += count as i64 * self.query.period.ticks();
             self.usage.kept_buckets += count as u64 * self.ladder.folds();
@@ -436,7 +512,7 @@ impl Reading {
 
     /// The next values, made of states or samples.
     fn made(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
-        if let Some(columns) = self.ahead() {
+        if let Some(columns) = self.ahead()? {
             return Ok(columns);
         }
         if let Some(columns) = self.kept_buckets()? {
@@ -458,7 +534,7 @@ impl Reading {
                 let most = usize::try_from(self.most_values / values).unwrap_or(usize::MAX);
                 let most = most.min(rayon::current_num_threads() * per_thread);
                 let jobs = next_jobs(&mut self.next, values as i64 * period, end, most)?;
-                self.cover(&jobs);
+                self.cover(&jobs)?;
                 let parts: Vec<(Vec<Vec<f64>>, Done)> = match buffer {
                     Some(buffer) => jobs
                         .into_iter()
@@ -483,11 +559,13 @@ impl Reading {
 
     /// The next values straight from what is kept, where the buckets that are folded are those that are wanted, and not
     /// loaded.
-    fn ahead(&mut self) -> Option<Vec<Vec<f64>>> {
-        let gate = self.gate.filter(|_| self.ladder.folds() == 1 && self.is_kept_alone())?;
+    fn ahead(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {
+        let Some(gate) = self.gate.filter(|_| self.ladder.folds() == 1 && self.is_kept_alone()) else {
+            return Ok(None);
+        };
         let from = self.fold_at(self.next);
         if self.kept.values().any(|kept| kept.is_covered(from)) {
-            return None;
+            return Ok(None);
         }
         let most = self.ahead.min(self.most_values());
         let end = self.fold_at(self.query.range.end().ticks()).min(from + most);
@@ -497,7 +575,7 @@ impl Reading {
             let of_family = wanted.filter(|(_, (_, other))| *other == family);
             let (places, statistics): (Vec<usize>, Vec<Statistic>) =
                 of_family.map(|(at, (statistic, _))| (at, statistic)).unzip();
-            let finished = kept.finish_ahead(from..end, &statistics, gate);
+            let finished = kept.finish_ahead(from..end, &statistics, gate)?;
             places.into_iter().zip(finished).for_each(|(at, column)| columns[at] = column);
         }
         let values = columns.iter().map(Vec::len).min().unwrap_or_default();
@@ -505,12 +583,12 @@ impl Reading {
         self.ahead =
             if values as i64 == end - from { (2 * self.ahead).min(MOST_AHEAD) } else { FEWEST_AHEAD };
         if values == 0 {
-            return None;
+            return Ok(None);
         }
         columns.iter_mut().for_each(|column| column.truncate(values));
         self.next += values as i64 * self.query.period.ticks();
         self.usage.kept_buckets += values as u64;
-        Some(columns)
+        Ok(Some(columns))
     }
 
     /// The next values for which all states are kept, of steps or at the fold period, as far as these are loaded.
@@ -523,11 +601,11 @@ impl Reading {
         let per_step = self.ladder.folds_per_step as i64;
         let (step, last_step) = (from / per_step, end / per_step);
         let most_values = self.most_values();
-        let buckets = (known(&mut self.kept_steps, step, last_step) / steps).min(most_values);
+        let buckets = (known(&mut self.kept_steps, step, last_step)? / steps).min(most_values);
         let (of_steps, buckets) = if buckets > 0 {
             (true, buckets)
         } else {
-            (false, (known(&mut self.kept, from, end) / folds).min(most_values))
+            (false, (known(&mut self.kept, from, end)? / folds).min(most_values))
         };
         if buckets == 0 {
             return Ok(None);
@@ -603,7 +681,7 @@ impl Reading {
     fn keep_steps(&mut self, first: i64, steps: BTreeMap<Family, StateVec>) -> Result<(), ReadError> {
         for (family, steps) in steps {
             if let Some(kept) = self.kept_steps.get_mut(&family) {
-                kept.cover(first, first + steps.len() as i64);
+                kept.cover(first, first + steps.len() as i64)?;
                 kept.add(first, steps)?;
             }
         }
@@ -640,7 +718,7 @@ impl Reading {
         while !merged.is_empty() && next < bucket.end().ticks() {
             let most = rayon::current_num_threads() * JOBS_PER_THREAD_OF_FEW_VALUES;
             let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), most)?;
-            self.cover(&parts);
+            self.cover(&parts)?;
             let parts: Vec<Done> = parts
                 .into_par_iter()
                 .with_min_len(JOBS_IN_A_ROW / 2)
@@ -872,12 +950,13 @@ impl Reading {
     }
 
     /// Loads what is kept of these ranges.
-    fn cover(&mut self, ranges: &[TimeRange]) {
+    fn cover(&mut self, ranges: &[TimeRange]) -> Result<(), ReadError> {
         if let (Some(first), Some(last)) = (ranges.first(), ranges.last()) {
             let (from, until) =
                 (self.fold_at(first.begin().ticks()), self.fold_at(last.end().ticks() - 1) + 1);
-            self.kept.values_mut().for_each(|kept| kept.cover(from, until));
+            self.kept.values_mut().try_for_each(|kept| kept.cover(from, until))?;
         }
+        Ok(())
     }
 
     /// Keeps the states that a job has folded, and counts.
@@ -945,12 +1024,14 @@ fn append_columns(columns: &mut [Vec<f64>], part: Vec<Vec<f64>>) {
 }
 
 /// How many states from number `from` on are known of all families, as far as they are loaded.
-fn known(kept: &mut BTreeMap<Family, Kept>, from: i64, end: i64) -> i64 {
-    let until = |kept: &mut Kept| {
-        kept.cover(from, from + 1);
-        kept.known_until(from, end)
-    };
-    kept.values_mut().map(until).min().map_or(0, |until| until - from)
+fn known(kept: &mut BTreeMap<Family, Kept>, from: i64, end: i64) -> Result<i64, ReadError> {
+    let mut fewest: Option<i64> = None;
+    for kept in kept.values_mut() {
+        kept.cover(from, from + 1)?;
+        let known = kept.known_until(from, end) - from;
+        fewest = Some(fewest.map_or(known, |fewest| fewest.min(known)));
+    }
+    Ok(fewest.unwrap_or_default())
 }
 
 /// A range between ticks that lie in time.

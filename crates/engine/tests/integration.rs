@@ -5,6 +5,8 @@ mod integration {
     mod ingest;
     mod resolve;
     mod rollups;
+    mod source_rollups;
     mod spread;
     mod stored;
+    mod warm;
 }

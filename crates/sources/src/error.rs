@@ -82,7 +82,8 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    pub(crate) fn source(name: &str, problem: SourceProblem) -> SourceError {
+    /// A problem of a source with this name.
+    pub fn of_source(name: &str, problem: SourceProblem) -> SourceError {
         SourceError::Source { name: name.to_owned(), problem: Box::new(problem) }
     }
 

@@ -64,6 +64,21 @@ pub struct SourceSeries {
     pub range: Option<TimeRange>,
 }
 
+impl SourceSeries {
+    /// A series without samples, called like its resource.
+    pub fn new(resource: ResourceId, period: SamplePeriod, data_type: DataType) -> SourceSeries {
+        SourceSeries {
+            title: resource.to_string(),
+            resource,
+            unit: None,
+            period,
+            data_type,
+            phase_ticks: 0,
+            range: None,
+        }
+    }
+}
+
 /// What the samples of a range are read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Revision(pub u64);

@@ -7,6 +7,7 @@
 //! - A [`Write`] becomes visible as one *commit*, or not at all, and is durable when it is acknowledged. A [`StreamedWrite`]
 //!   takes more rows than memory holds.
 //! - A [`Snapshot`] shows some series after one commit; a [`Scan`] reads rows of it, verified, in bounded memory.
+//! - [`Now`] is which commit that would be, asked so cheaply that a server can do so for every read.
 //! - [`Store::compact`] moves small writes to segments, merges small segments and removes what was replaced.
 //! - [`check()`] verifies all of it.
 //! - [`Rollups`] keep what others have computed from it, in a file that may be lost.
@@ -27,6 +28,7 @@ mod lease;
 mod listing;
 pub mod manifest;
 mod merge_policy;
+mod now;
 mod plan;
 mod publish;
 mod repair;
@@ -55,6 +57,7 @@ pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
+pub use now::{Names, Now};
 pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};
 pub use rows::{Rows, RowsError, Starts};
 pub use scan::{LentBuffer, SampleBuffer, SampleBuffers, Scan};

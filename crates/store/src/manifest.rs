@@ -7,7 +7,8 @@
 //! What an implementation owes the store:
 //! - a [`ManifestRead`] sees one state of the database, however long it lives: all of a transaction or nothing of it;
 //! - there is at most one [`ManifestWrite`] at a time, over all processes, and it sees what the one before committed;
-//! - when [`ManifestWrite::commit`] returns, the rows are durable; dropped without it, nothing has happened.
+//! - when [`ManifestWrite::commit`] returns, the rows are durable; dropped without it, nothing has happened;
+//! - a [`Pulse`] that is asked for after that shows them.
 
 #[cfg(any(test, feature = "testing"))]
 mod memory;
@@ -33,11 +34,26 @@ pub trait Manifest: Debug + Send + Sync {
     /// What the database is, for messages: its file, or its URL without a password.
     fn describe(&self) -> String;
 
+    /// What the present state is, as of some time after the call. Asked for every read, so it should cost less than a view, and
+    /// may be answered once for all who wait.
+    async fn pulse(&self) -> Result<Pulse, ManifestError> {
+        Ok(Pulse { head: self.read().await?.head().await?, beside: 0 })
+    }
+
     /// A view of the present state.
     async fn read(&self) -> Result<Box<dyn ManifestRead>, ManifestError>;
 
     /// A transaction. Waits until no other one is open, in any process.
     async fn write(&self) -> Result<Box<dyn ManifestWrite>, ManifestError>;
+}
+
+/// What state a database is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulse {
+    /// The head; `None` in a new database.
+    pub head: Option<Stored<HeadRow>>,
+    /// Another number after each change of what the database keeps beside the manifest, as far as reads depend on it.
+    pub beside: i64,
 }
 
 /// One state of the rows. Rows come in no particular order unless it says so.

@@ -40,7 +40,7 @@ impl Store {
     ) -> Result<Snapshot, StoreError> {
         let head = view::head(read, &self.0).await?;
         let views = view::load(read, &self.0, &head, series).await?.into_iter().collect();
-        Ok(Snapshot { inner: self.0.clone(), commit: head.commit, nonce: head.nonce, views })
+        Ok(Snapshot::new(self.0.clone(), head.commit, head.nonce, views))
     }
 
     /// The rows of a series as they are now, all or those that start in `range`.
@@ -67,6 +67,15 @@ impl Store {
 }
 
 impl Snapshot {
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        commit: i64,
+        nonce: i64,
+        views: BTreeMap<SeriesId, Arc<SeriesView>>,
+    ) -> Snapshot {
+        Snapshot { inner, commit, nonce, views }
+    }
+
     /// The commit that the snapshot shows.
     pub fn commit(&self) -> i64 {
         self.commit

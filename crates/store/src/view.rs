@@ -1,6 +1,6 @@
 //! What the manifest says, verified: the head against the file `HEAD`, series against the head, pieces against the series.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{SeriesName, StoreError};
@@ -24,17 +24,23 @@ pub(crate) async fn intact_head<R: ManifestRead + ?Sized>(
     read: &mut R,
     database: &str,
 ) -> Result<HeadRow, StoreError> {
-    let damaged = |problem: &str| StoreError::DamagedManifest {
-        database: database.to_owned(),
-        problem: problem.to_owned(),
-    };
-    let stored = read.head().await?.ok_or_else(|| damaged("the head is missing"))?;
+    intact(read.head().await?, || database.to_owned())
+}
+
+/// The head as it was read, verified by itself.
+pub(crate) fn intact(
+    head: Option<Stored<HeadRow>>,
+    database: impl Fn() -> String,
+) -> Result<HeadRow, StoreError> {
+    let damaged =
+        |problem: &str| StoreError::DamagedManifest { database: database(), problem: problem.to_owned() };
+    let stored = head.ok_or_else(|| damaged("the head is missing"))?;
     if !stored.is_intact() {
         return Err(damaged("the head does not match its checksum"));
     }
     if stored.row.format > FORMAT {
         let (found, newest) = (stored.row.format, FORMAT);
-        return Err(StoreError::NewerFormat { database: database.to_owned(), found, newest });
+        return Err(StoreError::NewerFormat { database: database(), found, newest });
     }
     Ok(stored.row)
 }
@@ -71,6 +77,20 @@ impl ViewCache {
             cached.pieces -= before.pieces.len();
         }
     }
+}
+
+/// The series with these ids, if all of them are in memory as they were after this commit.
+pub(crate) fn known(
+    inner: &Inner,
+    at: (i64, i64),
+    ids: &[SeriesId],
+) -> Option<BTreeMap<SeriesId, Arc<SeriesView>>> {
+    let cached = inner.views.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let view = |id: &SeriesId| {
+        let (view, known) = cached.views.get(&id.0)?;
+        (*known == at).then(|| (*id, view.clone()))
+    };
+    ids.iter().map(view).collect()
 }
 
 /// The series with these ids, verified, at the state of `read`.

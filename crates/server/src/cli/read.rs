@@ -100,8 +100,9 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         let mut request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
         if args.no_rollups {
             for item in &mut request.items {
-                if let Base::Stored { rollups, .. } = &mut item.base {
-                    *rollups = None;
+                match &mut item.base {
+                    Base::Stored { rollups, .. } => *rollups = None,
+                    Base::InPlace { rollups, .. } => *rollups = None,
                 }
             }
         }
@@ -435,7 +436,7 @@ impl Request {
                 Base::Stored { series, spec, rollups } => {
                     (spec.key.clone(), self.snapshot.explain(*series, Some(slots))?, rollups.is_some())
                 }
-                Base::InPlace { source, series } => {
+                Base::InPlace { source, series, .. } => {
                     (series.title.clone(), vec![format!("{slots} in place from {}", source.name())], false)
                 }
             };

@@ -97,7 +97,7 @@ impl FolderSource {
     /// There is no such folder, or settings can't be.
     pub fn open(config: FolderConfig) -> Result<FolderSource, SourceError> {
         let name = format!("{}/{}", config.root.display(), config.template);
-        let wrong = |problem| SourceError::source(&name, problem);
+        let wrong = |problem| SourceError::of_source(&name, problem);
         let template = Template::parse(&config.template).map_err(wrong)?;
         if let Some((resource, _)) =
             config.data_types.iter().find(|(_, of)| !matches!(of, DataType::Int64 | DataType::Float64))
@@ -135,7 +135,7 @@ impl FolderSource {
     }
 
     fn wrong(&self, problem: SourceProblem) -> SourceError {
-        SourceError::source(&self.name, problem)
+        SourceError::of_source(&self.name, problem)
     }
 
     fn listing(&self) -> Arc<Listing> {

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a case fails")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::{
@@ -30,6 +30,7 @@ pub async fn laws(open: impl AsyncFn(&str) -> Subject) {
     what_is_not_committed_has_not_happened(&open("rollback").await).await;
     writers_take_turns(&open("writers").await).await;
     any_number_of_rows_goes_in_one_call(&open("numbers").await).await;
+    a_pulse_shows_what_is_committed(&open).await;
     commits_survive_reopening(&open).await;
 }
 
@@ -591,6 +592,52 @@ pub async fn writers_take_turns(manifest: &Subject) {
     assert_eq!(view.head().await.unwrap(), Some(head(4 * 12)));
     for commit in 1..=4 * 12 {
         assert!(view.commit_row(commit).await.unwrap().is_some());
+    }
+}
+
+/// Whoever asks for a pulse after a commit sees it, wherever it was made, and however many ask.
+pub async fn a_pulse_shows_what_is_committed(open: &impl AsyncFn(&str) -> Subject) {
+    let (here, elsewhere) = (open("pulse").await, open("pulse").await);
+    assert_eq!(here.pulse().await.unwrap().head, None, "a new database has no head");
+    for commit in 0..20 {
+        let writer = if commit % 3 == 0 { &here } else { &elsewhere };
+        let mut write = writer.write().await.unwrap();
+        write.put_head(head(commit)).await.unwrap();
+        write.commit().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(here.pulse().await.unwrap().head, Some(head(commit)));
+            assert_eq!(elsewhere.pulse().await.unwrap().head, Some(head(commit)));
+        }
+    }
+    let acknowledged = Arc::new(AtomicI64::new(20));
+    let readers: Vec<_> = (0..8)
+        .map(|reader| {
+            let manifest = Arc::clone(if reader % 2 == 0 { &here } else { &elsewhere });
+            let acknowledged = Arc::clone(&acknowledged);
+            tokio::spawn(async move {
+                loop {
+                    let before = acknowledged.load(Ordering::SeqCst);
+                    if before >= 60 {
+                        return;
+                    }
+                    // Some give up before they have an answer.
+                    let asked = tokio::time::timeout(Duration::from_micros(200), manifest.pulse());
+                    if let Ok(pulse) = asked.await {
+                        let found = pulse.unwrap().head.unwrap().row.commit;
+                        assert!(found >= before || before == 20, "{found} was shown after {before}");
+                    }
+                }
+            })
+        })
+        .collect();
+    for commit in 21..=60 {
+        let mut write = elsewhere.write().await.unwrap();
+        write.put_head(head(commit)).await.unwrap();
+        write.commit().await.unwrap();
+        acknowledged.store(commit, Ordering::SeqCst);
+    }
+    for reader in readers {
+        reader.await.unwrap();
     }
 }
 
