@@ -10,12 +10,14 @@ use crate::environment;
 use crate::run::{Workspace, output};
 
 mod engine;
+mod http;
 mod kernels;
 mod lines;
 mod savings;
 mod store;
 
 pub(crate) use engine::{CASES as ENGINE_CASES, engine};
+pub(crate) use http::{CASES as HTTP_CASES, http};
 pub(crate) use kernels::kernels;
 pub(crate) use savings::{CASES as SAVINGS_CASES, savings};
 pub(crate) use store::{CASES as STORE_CASES, store};

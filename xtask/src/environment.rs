@@ -57,6 +57,15 @@ pub(crate) fn node(workspace: &Workspace, copy: &str, folder: &str) -> Result<Pa
     Ok(copy)
 }
 
+/// Looks for the program `wrk`, which loads servers.
+pub(crate) fn wrk() -> Result<(), String> {
+    // It has no option that does nothing; asked for its version, it answers and fails.
+    if Command::new("wrk").arg("--version").output().is_ok() {
+        return Ok(());
+    }
+    install("wrk", &["wrk"])
+}
+
 fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -59,6 +59,8 @@ Names:
   engine    Reading at another period and writing tables, against DuckDB, Polars and NumPy. Needs python3, about 8 GB
             of memory and 20 GB of disk. Its cases: cold, kinds, i16, channels, hourly, warm, ingest; and curve, which
             runs only where it is named: up to a billion samples
+  http      The server over loopback, against its targets and the command line. Needs python3, wrk, about 2 GB of memory
+            and 1 GB of disk. Its cases: warm, raw, cold, slow
   savings   Models of meters and portfolios, against eemeter and opendsm. Needs python3, about 1 GB of memory and 2 GB
             of disk. Its cases: fit, portfolio, sum
 
@@ -89,12 +91,14 @@ fn main() -> ExitCode {
         ["bench"] => bench::kernels()
             .and_then(|()| bench::store(&[]))
             .and_then(|()| bench::engine(&[]))
-            .and_then(|()| bench::savings(&[])),
+            .and_then(|()| bench::savings(&[]))
+            .and_then(|()| bench::http(&[])),
         ["bench", "kernels"] => bench::kernels(),
-        ["bench", name @ ("store" | "engine" | "savings"), ref cases @ ..] => {
+        ["bench", name @ ("store" | "engine" | "savings" | "http"), ref cases @ ..] => {
             let (known, run): (&[&str], fn(&[&str]) -> _) = match name {
                 "store" => (&bench::STORE_CASES, bench::store),
                 "savings" => (&bench::SAVINGS_CASES, bench::savings),
+                "http" => (&bench::HTTP_CASES, bench::http),
                 _ => (&bench::ENGINE_CASES, bench::engine),
             };
             match cases.iter().find(|case| !known.contains(case)) {
@@ -107,7 +111,7 @@ fn main() -> ExitCode {
         }
         ["bench", name] => {
             return usage(&format!(
-                "no benchmark is called {name:?}; there are: kernels, store, engine, savings"
+                "no benchmark is called {name:?}; there are: kernels, store, engine, savings, http"
             ));
         }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),
