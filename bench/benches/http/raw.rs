@@ -28,7 +28,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Value, Failure> {
     }
     let mut nexus = Peer::start(
         Command::new(&bench.python)
-            .args(["peers/http.py", &format!("http://{address}"), &begin, &end])
+            .args(["peers/nexus.py", &format!("http://{address}"), &begin, &end])
             .args(&paths),
     )?;
     nexus.seconds("load")?;

@@ -1,6 +1,6 @@
 """The public client of Nexus, asked for samples as a notebook asks.
 
-    http.py URL BEGIN END PATH…
+    nexus.py URL BEGIN END PATH…
 
 Speaks the language of `bench/src/peer.rs`: `load` loads all paths and replies with the seconds it took; `save load` checks
 that all of them came, with as many values as there are seconds.
@@ -11,7 +11,7 @@ import time
 from datetime import datetime
 from importlib.metadata import version
 
-from nexus_api import NexusClient
+from nexus_api import V2, NexusClient
 
 
 def main(url: str, begin: datetime, end: datetime, paths: list[str]) -> None:
@@ -22,7 +22,7 @@ def main(url: str, begin: datetime, end: datetime, paths: list[str]) -> None:
         match line.split():
             case ["load"]:
                 started = time.perf_counter()
-                loaded = client.load(begin, end, paths)
+                loaded = client.load(begin, end, paths, V2.Precision.FLOAT64)
                 print(time.perf_counter() - started, flush=True)
             case ["save", "load"]:
                 seconds = int((end - begin).total_seconds())
