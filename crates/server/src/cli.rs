@@ -11,6 +11,7 @@ pub(crate) mod data;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod export;
+pub(crate) mod grant_args;
 pub(crate) mod ingest;
 pub(crate) mod kinds;
 pub(crate) mod output;
@@ -22,6 +23,8 @@ pub(crate) mod serve;
 pub(crate) mod source;
 pub(crate) mod store;
 pub(crate) mod table_args;
+pub(crate) mod token;
+pub(crate) mod user;
 pub(crate) mod verify;
 
 /// How a command ends: an exit code, or an error for the last line.

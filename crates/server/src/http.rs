@@ -5,7 +5,7 @@
 
 mod api;
 pub(crate) mod app;
-mod auth;
+pub(crate) mod auth;
 mod errors;
 mod extract;
 mod layers;
@@ -29,17 +29,24 @@ use app::App;
 
 /// Listens until it is told to stop, then lets requests end.
 ///
-/// `ready` is called with the URL once connections are accepted.
+/// `first` is called with the first token, if nobody could sign in yet, and `ready` with the URL once connections are accepted.
 ///
 /// # Errors
 /// The address is taken, the certificate can't be used, or the data can't be opened.
-pub(crate) async fn serve(settings: Settings, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
+pub(crate) async fn serve(
+    settings: Settings,
+    first: impl FnOnce(&str),
+    ready: impl FnOnce(&str),
+) -> Result<(), ServeError> {
     let tls = match &settings.tls {
         Some(tls) => Some(certificate(tls).await?),
         None => None,
     };
     let data = settings.place.create().await?;
     let app = Arc::new(App::new(data, settings)?);
+    if let Some(token) = auth::first::first_token(app.access.rows()).await.map_err(DataError::from)? {
+        first(&token);
+    }
     serve_app(&app, tls, ready).await?;
     app.close().await;
     Ok(())

@@ -44,6 +44,8 @@ enum Command {
     Serve(cli::serve::Args),
     Source(cli::source::Args),
     Store(cli::store::Args),
+    Token(cli::token::Args),
+    User(cli::user::Args),
     Verify(cli::verify::Args),
 }
 
@@ -67,6 +69,8 @@ fn main() -> ExitCode {
         Command::Serve(args) => cli::serve::run(&args, &mut out),
         Command::Source(args) => cli::source::run(&args, &mut out),
         Command::Store(args) => cli::store::run(&args, &mut out),
+        Command::Token(args) => cli::token::run(&args, &mut out),
+        Command::User(args) => cli::user::run(&args, &mut out),
         Command::Verify(args) => cli::verify::run(&args, &mut out),
     };
     match result.and_then(|code| out.flush().map(|()| code).map_err(Into::into)) {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "integration/access.rs"]
+mod access;
 #[path = "integration/http.rs"]
 mod http;
 #[path = "integration/reading.rs"]

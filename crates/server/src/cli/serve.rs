@@ -33,7 +33,14 @@ pub(super) fn serve(settings: Settings, out: &mut (impl Write + Send)) -> Outcom
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut said = Ok(());
     let ready = |url: &str| said = writeln!(out, "Sheaf listens on {url}").and_then(|()| out.flush());
-    runtime.block_on(http::serve(settings, ready))?;
+    // To those who started it, and to no log.
+    let first = |token: &str| {
+        let text =
+            "Nobody could sign in yet, so here is a token for everything. It is shown this once, keep it:";
+        // Whoever closed standard error makes another one on the command line.
+        let _ = writeln!(io::stderr(), "{text}\n{token}");
+    };
+    runtime.block_on(http::serve(settings, first, ready))?;
     said?;
     Ok(ExitCode::SUCCESS)
 }

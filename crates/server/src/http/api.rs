@@ -1,3 +1,4 @@
 //! Handlers, by area.
 
 pub(super) mod health;
+pub(super) mod users;

@@ -6,6 +6,9 @@ use tokio::sync::watch;
 
 use super::ServeError;
 use super::auth::Anonymous;
+use super::auth::gate::Gate;
+use super::auth::limiter::Limiter;
+use super::auth::oidc::Providers;
 use super::metrics::Metrics;
 use crate::data::Data;
 use crate::settings::Settings;
@@ -20,6 +23,12 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// What can be read without credentials.
     pub(crate) anonymous: Anonymous,
+    /// Who has which secret, and what users may do.
+    pub(crate) access: Gate,
+    /// Who signs users in, beside passwords.
+    pub(crate) providers: Providers,
+    /// Failures to sign in with a password.
+    pub(crate) sign_ins: Limiter,
     stopping: watch::Sender<bool>,
 }
 
@@ -30,11 +39,16 @@ impl App {
     /// A setting that is not right.
     pub(crate) fn new(data: Data, settings: Settings) -> Result<App, ServeError> {
         let anonymous = Anonymous::new(&settings.auth.anonymous_read)?;
+        let providers = Providers::new(&settings.auth.oidc)?;
+        let access = Gate::new(&data.database, providers.enabled());
         Ok(App {
             data,
             settings,
             metrics: Metrics::default(),
             anonymous,
+            access,
+            providers,
+            sign_ins: Limiter::default(),
             stopping: watch::Sender::new(false),
         })
     }

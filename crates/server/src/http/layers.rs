@@ -30,6 +30,20 @@ const VERSIONS: HeaderName = HeaderName::from_static("api-supported-versions");
 /// The longest request id that is taken from a client.
 const LONGEST_REQUEST_ID: usize = 128;
 
+/// What follows `/users/` and is no id of a user.
+const WORDS_OF_USERS: [&str; 10] = [
+    "accept-license",
+    "authenticate",
+    "authentication-schemes",
+    "claims",
+    "me",
+    "reauthenticate",
+    "sessions",
+    "signin",
+    "signout",
+    "tokens",
+];
+
 /// Puts all layers around the routes.
 pub(super) fn around(router: Router, app: &Arc<App>) -> Router {
     let router = router
@@ -58,6 +72,9 @@ fn plain_path(mut request: Request) -> Request {
     // "", api, v1, family, then an id or a word, a word, an id, a word.
     let is_id = |at: usize, segments: &[String]| match segments.get(3).map(String::as_str) {
         Some("catalogs") => at == 4 && segments.get(4).is_some_and(|id| id.contains('%')) || at == 6,
+        Some("users") => {
+            at == 4 && !WORDS_OF_USERS.iter().any(|word| word.eq_ignore_ascii_case(&segments[4]))
+        }
         Some("data" | "series" | "ingest" | "system" | "writers") => false,
         _ => at >= 4 && segments[at].len() > 20 || at >= 5,
     };
@@ -223,6 +240,8 @@ mod tests {
                 "/api/v1/catalogs/%2FA/attachments/LICENSE.md/content",
             ),
             ("/api/v1/catalogs/Search-Items", "/api/v1/catalogs/search-items"),
+            ("/api/v1/Users/Tokens/Create/", "/api/v1/users/tokens/create"),
+            ("/api/v1/users/Ann/Claims", "/api/v1/users/Ann/claims"),
             ("/api/v1/Data?resourcePath=%2FA%2FB", "/api/v1/data?resourcePath=%2FA%2FB"),
             ("/Api", "/api"),
         ] {

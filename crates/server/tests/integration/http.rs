@@ -317,6 +317,10 @@ impl Ask<'_> {
         }
         let answer = match self.body {
             Some(body) => self.agent.run(request.body(body)?),
+            // The library would send an empty body in chunks, and a server that does not read it closes the connection.
+            None if matches!(self.method.as_str(), "POST" | "PUT") => {
+                self.agent.run(request.body(Vec::new())?)
+            }
             None => self.agent.run(request.body(())?),
         };
         let (head, body) = answer?.into_parts();
