@@ -6,6 +6,8 @@
 mod access;
 #[path = "integration/http.rs"]
 mod http;
+#[path = "integration/operating.rs"]
+mod operating;
 #[path = "integration/reading.rs"]
 mod reading;
 #[path = "integration/savings.rs"]

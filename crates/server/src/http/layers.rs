@@ -62,6 +62,15 @@ pub(super) async fn no_route(method: Method, uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is no {method} {path}; /api lists what there is"))
 }
 
+/// What has a route, but not with this method. The router names those that there are in `Allow`.
+pub(super) async fn no_method(method: Method, uri: Uri) -> ApiError {
+    let path = uri.path().chars().take(200).collect::<String>();
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        format!("{path} can't be asked with {method}; /api lists what can"),
+    )
+}
+
 /// Without a slash at the end, and with the words of the routes in lower case: as Nexus takes them. Ids, which are segments
 /// of their own, stay as they are.
 fn plain_path(mut request: Request) -> Request {
@@ -78,7 +87,10 @@ fn plain_path(mut request: Request) -> Request {
         Some("data" | "series" | "ingest" | "system" | "writers") => false,
         _ => at >= 4 && segments[at].len() > 20 || at >= 5,
     };
-    if segments.get(1).is_some_and(|first| first.eq_ignore_ascii_case("api")) {
+    let is_ours = |first: &String| {
+        ["api", "health", "metrics", "openapi"].iter().any(|ours| first.eq_ignore_ascii_case(ours))
+    };
+    if segments.get(1).is_some_and(is_ours) {
         for at in 1..segments.len() {
             if needs_lower(&segments[at]) && !is_id(at, &segments) {
                 segments[at] = segments[at].to_ascii_lowercase();
@@ -244,6 +256,7 @@ mod tests {
             ("/api/v1/users/Ann/Claims", "/api/v1/users/Ann/claims"),
             ("/api/v1/Data?resourcePath=%2FA%2FB", "/api/v1/data?resourcePath=%2FA%2FB"),
             ("/Api", "/api"),
+            ("/Health/Live/", "/health/live"),
         ] {
             assert_eq!(plain(given), expected);
         }

@@ -1,8 +1,23 @@
 //! The OpenAPI document: what the handlers say of themselves, under a title.
 
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
+use utoipa_swagger_ui::Config;
+
+use super::app::Shared;
+use super::errors::ApiError;
+use super::extract::Json;
+
+/// Where the document is.
+const DOCUMENT: &str = "/openapi/v1.json";
 
 /// The document, without the routes.
 #[derive(utoipa::OpenApi)]
@@ -31,4 +46,22 @@ impl Modify for Security {
 /// The document, without the routes.
 pub(super) fn document() -> OpenApi {
     Document::openapi()
+}
+
+/// The document, and the pages to browse it at `/api`.
+pub(super) fn pages(document: OpenApi) -> Router<Shared> {
+    let config = Arc::new(Config::new([DOCUMENT]));
+    let document = Arc::new(document);
+    Router::new()
+        .route(DOCUMENT, get(move || async move { Json(document) }))
+        .route("/api", get(|| async { Redirect::to("/api/index.html") }))
+        .route("/api/{file}", get(move |Path(file): Path<String>| async move { page(&file, config) }))
+}
+
+fn page(file: &str, config: Arc<Config<'static>>) -> Result<Response, ApiError> {
+    match utoipa_swagger_ui::serve(file, config) {
+        Ok(Some(file)) => Ok(([(CONTENT_TYPE, file.content_type)], file.bytes.into_owned()).into_response()),
+        Ok(None) => Err(ApiError::not_found(format!("there is no page `{file}`; begin at /api"))),
+        Err(error) => Err(ApiError::internal("the page can't be shown", error.as_ref())),
+    }
 }

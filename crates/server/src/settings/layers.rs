@@ -77,13 +77,17 @@ impl clap::Args for SettingsArgs {
             if let Some(default) = setting.default {
                 help.push_str(&format!(" [default: {default}]"));
             }
-            Arg::new(setting.key)
+            let arg = Arg::new(setting.key)
                 .long(setting.flag())
                 .value_name(setting.value)
                 .env(setting.variable())
                 .hide_env_values(setting.is_secret)
-                .action(if setting.is_list { ArgAction::Append } else { ArgAction::Set })
-                .help(help)
+                .help(help);
+            match setting.is_list {
+                true => arg.action(ArgAction::Append),
+                // Of several, the last one counts.
+                false => arg.action(ArgAction::Set).overrides_with(setting.key),
+            }
         };
         let command = command.next_help_heading("Settings, also by variable and in the settings file");
         ALL.iter().fold(command.arg(config), |command, setting| command.arg(arg(setting)))

@@ -265,7 +265,8 @@ impl Log {
 
 /// `127.0.0.1:40123` out of a line with `http://127.0.0.1:40123`.
 fn address_in(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once("http://127.0.0.1:").or_else(|| line.split_once("https://127.0.0.1:"))?;
+    let schemes = ["http://127.0.0.1:", "https://127.0.0.1:", "http://0.0.0.0:"];
+    let (_, rest) = schemes.iter().find_map(|scheme| line.split_once(scheme))?;
     let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some(format!("127.0.0.1:{port}"))
 }
