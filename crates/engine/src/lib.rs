@@ -33,6 +33,8 @@ pub use ingest::{
     ColumnProblem, Found, IngestError, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
 };
 pub use ladder::fold_period;
-pub use resolve::{Base, ResolveError, Resolved, SourceRollups, catalog_of, resolve, resolve_in_place};
+pub use resolve::{
+    Base, ResolveError, Resolved, SourceRollups, catalog_in_place, catalog_of, resolve, resolve_in_place,
+};
 pub use rollup_key::{SourceIdentity, rollup_series};
 pub use stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored, read_stored};

@@ -189,17 +189,31 @@ async fn choose(
 /// There is no such resource or representation, or the source fails.
 pub fn resolve_in_place(source: &Arc<dyn DataSource>, path: &ResourcePath) -> Result<Resolved, ResolveError> {
     let all = source.series().map_err(|error| ResolveError::Source(Box::new(error)))?;
-    let resources = all.iter().map(|series| {
-        let representation = Representation::new(series.data_type, series.period);
-        Resource::new(series.resource.clone(), Properties::default(), vec![representation])
-    });
-    let resources = resources.collect::<Result<_, _>>().map_err(MergeError::from)?;
-    let known = ResourceCatalog::new(path.catalog().clone(), Properties::default(), resources)?;
-    known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
-    let series = all.into_iter().find(|series| series.resource == *path.resource());
+    let known = catalog_in_place(path.catalog(), &all)?;
+    let item = known.find(path).map_err(|error| ResolveError::NotThere(Box::new(error)))?;
+    let period = item.base.sample_period;
+    let series =
+        all.into_iter().find(|series| series.resource == *path.resource() && series.period == period);
     let series = series.ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?;
     let base = Base::InPlace { source: source.clone(), series, rollups: None };
     Ok(Resolved { path: path.clone(), base })
+}
+
+/// The catalog that the series of a source make up, with what it says of its resources; the finest representation of a
+/// resource first.
+///
+/// # Errors
+/// Two of the series have the same key.
+pub fn catalog_in_place(id: &CatalogId, series: &[SourceSeries]) -> Result<ResourceCatalog, MergeError> {
+    // Those of a resource stand together, in the order of their periods.
+    let resources = series.chunk_by(|one, next| one.resource == next.resource).filter_map(|of| {
+        let first = of.first()?;
+        let representations =
+            of.iter().map(|series| Representation::new(series.data_type, series.period)).collect();
+        Some(Resource::new(first.resource.clone(), first.properties.clone(), representations))
+    });
+    let resources = resources.collect::<Result<_, _>>().map_err(MergeError::from)?;
+    ResourceCatalog::new(id.clone(), Properties::default(), resources)
 }
 
 /// The catalog that these series make up, those of other catalogs left out; the finest representation of a resource first.

@@ -984,7 +984,7 @@ impl Reading {
     fn samples(&self, range: TimeRange) -> Result<Samples, ReadError> {
         match self.origin()? {
             Origin::Stored(scan) => Ok(scan.samples(range)?),
-            Origin::InPlace(source, resource) => Ok(source.read(resource, range)?),
+            Origin::InPlace(source, resource) => Ok(source.read(resource, self.base, range)?),
         }
     }
 

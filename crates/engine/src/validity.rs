@@ -84,7 +84,7 @@ impl SourceReading {
     }
 
     fn revision(&self, range: TimeRange) -> Result<Revision, SourceError> {
-        self.source.revision(&self.resource, range)
+        self.source.revision(&self.resource, self.period, range)
     }
 
     /// To be called before the first sample is read. Blocks.

@@ -120,7 +120,7 @@ impl Data {
                     *rollups =
                         Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
                 }
-                Base::InPlace { series, .. } => unit = unit.or(series.unit.clone()),
+                Base::InPlace { series, .. } => unit = unit.or(series.unit().map(str::to_owned)),
             }
             found.push(Found { resolved, unit });
         }

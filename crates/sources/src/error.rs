@@ -89,7 +89,12 @@ impl SourceError {
 
     /// Whether the input is wrong, in contrast to a machine that can't read it.
     pub fn is_invalid_input(&self) -> bool {
-        !matches!(self, SourceError::Open { .. } | SourceError::Read { .. })
+        !matches!(self, SourceError::Open { .. } | SourceError::Read { .. }) && !self.is_unavailable()
+    }
+
+    /// Whether another server does not answer as it should, so that the same may work later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, SourceError::Source { problem, .. } if problem.is_unavailable())
     }
 }
 
@@ -160,6 +165,17 @@ pub enum TableProblem {
     /// Nothing in it.
     #[error("there is no table: no line that is neither blank nor a comment")]
     Empty,
+    /// Nothing in JSON lines.
+    #[error("there is no line with an object")]
+    NoObjects,
+    /// No line of JSON lines can be read.
+    #[error("no line is a JSON object ({problem}), such as {}; write one object in each line", Shown(text))]
+    NoJsonLines {
+        /// What is wrong with the first one.
+        problem: String,
+        /// The first one.
+        text: String,
+    },
     /// Only one column.
     #[error(
         "`,`, `;`, tab and `|` all leave a single column ({}); say which character separates fields with option \
@@ -362,10 +378,10 @@ pub enum TableProblem {
     },
 }
 
-/// A column in a message: its number from 1 and its title.
+/// A column in a message: its number from 1 and its title, or a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnName {
-    /// Its number, from 1.
+    /// Its number, from 1; 0 where columns have none but are keys.
     pub number: usize,
     /// Its title; empty where the file has none.
     pub title: String,
@@ -373,6 +389,9 @@ pub struct ColumnName {
 
 impl fmt::Display for ColumnName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.number == 0 {
+            return write!(f, "key {}", Shown(&self.title));
+        }
         write!(f, "column {}", self.number)?;
         if self.title.is_empty() { Ok(()) } else { write!(f, " ({})", Shown(&self.title)) }
     }
@@ -485,6 +504,18 @@ pub enum RowProblem {
         /// How many there may be.
         most: usize,
     },
+    /// A line that is no object in JSON.
+    #[error("the line is no JSON object ({0})")]
+    Json(String),
+    /// A key that occurs twice.
+    #[error("the key occurs twice in the line, the second time with")]
+    KeyTwice,
+    /// A truth value.
+    #[error("is a truth value; those are numbers only with option `flags`")]
+    Flag,
+    /// An object or a list.
+    #[error("is no number but an object or a list; leave the key out with option `ignored_columns`")]
+    Nested,
     /// A value that is no number.
     #[error("{0}")]
     Number(NumberProblem),
@@ -506,7 +537,14 @@ impl RowProblem {
     }
 
     fn concerns_text(&self) -> bool {
-        matches!(self, RowProblem::Number(_) | RowProblem::Time(_) | RowProblem::LongName { .. })
+        matches!(
+            self,
+            RowProblem::Number(_)
+                | RowProblem::Time(_)
+                | RowProblem::LongName { .. }
+                | RowProblem::Flag
+                | RowProblem::Nested
+        )
     }
 }
 

@@ -1,5 +1,5 @@
-//! Where samples come from: tables of delimited text (CSV) and Parquet, as batches of times and values; and data that stay
-//! where they are, such as folders of tables, read range by range.
+//! Where samples come from: tables of delimited text (CSV), JSON lines and Parquet, as batches of times and values; and data
+//! that stay where they are, such as folders of tables, read range by range.
 //!
 //! A reader finds out by itself how a file is written, says what it found, and asks for an option where it would have
 //! to guess. A file that is wrong gives an error with line, column and text, never a wrong number.
@@ -30,19 +30,24 @@
 //!
 //! - [`Input`]: a file, standard input or bytes; compressed or not.
 //! - [`CsvReader`] and its [`CsvOptions`]: a wide or a long table.
-//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet.
-//! - [`open_table`] and its [`TableOptions`]: whichever of the two it is, as a [`Table`].
+//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet; [`JsonLinesReader`] for JSON lines.
+//! - [`open_table`] and its [`TableOptions`]: whichever of them it is, as a [`Table`].
 //! - [`Batch`], [`Column`], [`Report`]: what comes out.
-//! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any.
+//! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any, [`SourceKind`] lists them.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
 mod csv;
 mod error;
 mod folder;
 mod input;
+mod json;
+mod nexus;
 mod open;
 mod parquet;
+mod postgres;
 mod registry;
+mod sample;
+mod secret;
 mod source;
 mod spacing;
 mod table;
@@ -59,9 +64,14 @@ pub use error::{
 };
 pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
+pub use json::JsonLinesReader;
+pub use nexus::{NexusConfig, NexusSource};
 pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
 pub use parquet::{ParquetOptions, ParquetReader};
-pub use registry::SourceConfig;
+pub use postgres::{PostgresConfig, PostgresSource};
+pub use registry::{SourceConfig, SourceKind, UnknownSourceType};
+pub use sample::{SampleConfig, SampleSource};
+pub use secret::Secret;
 pub use source::{DataSource, Revision, SourceProblem, SourceSeries};
 pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
 pub use table::{

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::csv::{CsvOptions, CsvReader};
 use crate::error::{Shown, SourceError};
 use crate::input::Input;
+use crate::json::JsonLinesReader;
 use crate::parquet::{MAGIC, ParquetOptions, ParquetReader};
 use crate::table::Table;
 
@@ -19,8 +20,8 @@ pub struct TableOptions {
     /// The kind of file; recognized if it is not said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
-    /// How it is written. Of a Parquet file the columns, the times, the zone and what happens at errors count, see
-    /// [`ParquetOptions`]; delimiters and the like don't.
+    /// How it is written. Where a table is no delimited text, the columns, the times, the zone and what happens at errors
+    /// count, see [`ParquetOptions`]; delimiters and the like don't.
     pub csv: CsvOptions,
 }
 
@@ -33,14 +34,56 @@ pub enum TableFormat {
     Csv,
     /// Apache Parquet.
     Parquet,
+    /// An object of JSON in each line, compressed or not.
+    JsonLines,
+}
+
+impl TableFormat {
+    /// All of them.
+    pub const ALL: [TableFormat; 3] = [TableFormat::Csv, TableFormat::Parquet, TableFormat::JsonLines];
+
+    /// What options call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TableFormat::Csv => "csv",
+            TableFormat::Parquet => "parquet",
+            TableFormat::JsonLines => "json_lines",
+        }
+    }
+
+    /// Ends of names of such files, without the one of a compression. Any text is taken for CSV.
+    pub const fn extensions(self) -> &'static [&'static str] {
+        match self {
+            TableFormat::Csv => &["csv", "tsv"],
+            TableFormat::Parquet => &["parquet", "pq"],
+            TableFormat::JsonLines => &["jsonl", "ndjson", "jsonlines"],
+        }
+    }
+
+    /// The kind that the name of a file says it is.
+    fn of_name(name: &str) -> Option<TableFormat> {
+        let path = Path::new(name);
+        let extension = |path: &Path| path.extension()?.to_str().map(str::to_ascii_lowercase);
+        let mut found = extension(path)?;
+        if matches!(found.as_str(), "gz" | "zst") {
+            found = extension(Path::new(path.file_stem()?))?;
+        }
+        TableFormat::ALL.into_iter().find(|format| format.extensions().contains(&found.as_str()))
+    }
+
+    /// The kind that the first bytes of a file say it is.
+    fn of_bytes(bytes: &[u8]) -> Option<TableFormat> {
+        if bytes.starts_with(MAGIC) {
+            return Some(TableFormat::Parquet);
+        }
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
+        text.starts_with(b"{").then_some(TableFormat::JsonLines)
+    }
 }
 
 impl fmt::Display for TableFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TableFormat::Csv => "csv",
-            TableFormat::Parquet => "parquet",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -48,38 +91,56 @@ impl FromStr for TableFormat {
     type Err = UnknownTableFormat;
 
     fn from_str(text: &str) -> Result<TableFormat, UnknownTableFormat> {
-        match text {
-            "csv" => Ok(TableFormat::Csv),
-            "parquet" => Ok(TableFormat::Parquet),
-            _ => Err(UnknownTableFormat { text: text.to_owned() }),
-        }
+        let found = TableFormat::ALL.into_iter().find(|format| format.name() == text);
+        found.ok_or_else(|| UnknownTableFormat { text: text.to_owned() })
     }
 }
 
 /// No kind of file that can be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown kind of table {}; allowed: csv, parquet", Shown(text))]
+#[error("unknown kind of table {}; allowed: {}", Shown(text), TableFormat::ALL.map(TableFormat::name).join(", "))]
 pub struct UnknownTableFormat {
     /// What was given.
     pub text: String,
 }
 
-/// Opens a table with the reader for it. A Parquet file is known by its first bytes, or, if it is empty or something else
-/// altogether, by its name: so a damaged one is not taken for text.
+/// Opens a table with the reader for it. Kinds are known by their first bytes, or, if those are something else altogether, by
+/// the name of the file: so a damaged one is not taken for text. What is neither is CSV.
 ///
 /// # Errors
-/// What [`CsvReader::open`] and [`ParquetReader::open`] say.
+/// What [`CsvReader::open`], [`JsonLinesReader::open`] and [`ParquetReader::open`] say.
 pub fn open_table(input: Input, options: &TableOptions) -> Result<Box<dyn Table>, SourceError> {
-    let (magic, input) = input.peek()?;
-    let is_named =
-        || Path::new(input.name()).extension().is_some_and(|name| name == "parquet" || name == "pq");
-    let format = options.format.unwrap_or_else(|| {
-        if magic.starts_with(MAGIC) || is_named() { TableFormat::Parquet } else { TableFormat::Csv }
-    });
+    let (first, input) = input.peek()?;
+    let recognized = || TableFormat::of_bytes(&first).or_else(|| TableFormat::of_name(input.name()));
+    let format = options.format.or_else(recognized).unwrap_or(TableFormat::Csv);
+    let csv = options.csv.clone();
     Ok(match format {
-        TableFormat::Csv => Box::new(CsvReader::open(input, options.csv.clone())?),
-        TableFormat::Parquet => {
-            Box::new(ParquetReader::open(input, ParquetOptions::from(options.csv.clone()))?)
-        }
+        TableFormat::Csv => Box::new(CsvReader::open(input, csv)?),
+        TableFormat::Parquet => Box::new(ParquetReader::open(input, ParquetOptions::from(csv))?),
+        TableFormat::JsonLines => Box::new(JsonLinesReader::open(input, csv)?),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_known_by_bytes_and_by_name() {
+        for (name, bytes, format) in [
+            ("a.csv", &b"time,T1"[..], "csv"),
+            ("a.csv", b"PAR1", "parquet"),
+            ("body", b" \r\n{\"time\"", "json_lines"),
+            ("body", b"\xEF\xBB\xBF{\"t", "json_lines"),
+            ("a.NDJSON.gz", b"\x1F\x8B", "json_lines"),
+            ("dir.jsonl/a.gz", b"\x1F\x8B", "csv"),
+            ("a.pq", b"", "parquet"),
+            ("gz", b"", "csv"),
+        ] {
+            let found = TableFormat::of_bytes(bytes).or_else(|| TableFormat::of_name(name));
+            assert_eq!(found.unwrap_or(TableFormat::Csv), format.parse().unwrap(), "{name}");
+        }
+        let error = "xlsx".parse::<TableFormat>().unwrap_err().to_string();
+        assert_eq!(error, "unknown kind of table `xlsx`; allowed: csv, parquet, json_lines");
+    }
 }

@@ -1,20 +1,29 @@
 //! Data that stay where they are: a folder of files, another server, a query.
 
 use std::fmt;
+use std::sync::Arc;
 
-use sheaf_model::{DataType, IdError, ResourceId, SamplePeriod, Samples, Tick, TimeRange};
+use sheaf_model::{DataType, IdError, Properties, ResourceId, SamplePeriod, Samples, Tick, TimeRange};
 
 use crate::error::SourceError;
 use crate::table::Place;
 
 /// Something that has series, and is read in place.
 ///
-/// A source answers from what it knows of its data since it was opened, or since the last [`refresh`](Self::refresh). It
-/// may read lazily; but what has changed behind its back since then is an error, never a mixture of old and new samples.
-/// All calls block, and may come from many threads at once. `testing::laws_of_sources` (feature `testing`) checks what is
-/// promised here.
+/// A series is a resource at one period; a resource may have several. A source answers from what it knows of its data since
+/// it was opened, or since the last [`refresh`](Self::refresh). It may read lazily; but what has changed behind its back
+/// since then is an error, never a mixture of old and new samples. Where nobody can tell, as with a server that does not
+/// say when its data change, the settings of the source say for how long they are taken as unchanged.
+///
+/// All calls block, and may come from many threads at once. An error of a source is never a number: a source that can't
+/// answer says so, with its name, and with what somebody can do about it.
+///
+/// # Writing one
+/// [`SourceSeries::new`] and [`SourceError::of_source`] make what is handed out. `testing::laws_of_sources` (feature
+/// `testing`) checks all that is promised here, and `testing::a_change_is_seen` what has to happen when data change; a source
+/// that passes both can be used for everything that the store can.
 pub trait DataSource: fmt::Debug + Send + Sync {
-    /// What messages call it. Every error of a source contains it, or the path of a file of it.
+    /// What messages call it. Every error of a source contains it, or the path of a file of it. Never a secret.
     fn name(&self) -> &str;
 
     /// Looks again at what there is. Cheap where nothing has changed.
@@ -23,24 +32,66 @@ pub trait DataSource: fmt::Debug + Send + Sync {
     /// It can't be reached, or is not as it should be. What was known before is still there then.
     fn refresh(&self) -> Result<(), SourceError>;
 
-    /// What it has, in the order of resources.
+    /// What it has, in the order of resources, and of periods for each of them.
     ///
     /// # Errors
     /// It can't be read, or is not as it should be.
     fn series(&self) -> Result<Vec<SourceSeries>, SourceError>;
 
-    /// The samples of a range, of the type and period that [`series`](Self::series) say: one for each slot of the range,
-    /// missing where nothing is known.
+    /// What it says of the catalog as a whole, such as a readme or a license.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn properties(&self) -> Result<Properties, SourceError> {
+        Ok(Properties::default())
+    }
+
+    /// The samples of a range, of the type that [`series`](Self::series) says: one for each slot of the range, missing where
+    /// nothing is known.
     ///
     /// # Errors
     /// There is no such series, the range does not begin and end at multiples of its period, or the source can't be read.
-    fn read(&self, resource: &ResourceId, range: TimeRange) -> Result<Samples, SourceError>;
+    fn read(
+        &self,
+        resource: &ResourceId,
+        period: SamplePeriod,
+        range: TimeRange,
+    ) -> Result<Samples, SourceError>;
 
-    /// A number that is the same only as long as the samples of the range are.
+    /// A number that is the same only as long as the samples of the range are. What is computed from them is kept as long as
+    /// it is: so it also depends on the settings, and on whose samples they are where that depends on the request.
     ///
     /// # Errors
     /// There is no such series, or the source can't be read.
-    fn revision(&self, resource: &ResourceId, range: TimeRange) -> Result<Revision, SourceError>;
+    fn revision(
+        &self,
+        resource: &ResourceId,
+        period: SamplePeriod,
+        range: TimeRange,
+    ) -> Result<Revision, SourceError>;
+
+    /// How much of the data of a range is there, from 0 to 1, as far as that is known without reading them.
+    ///
+    /// # Errors
+    /// It can't be reached.
+    fn availability(&self, range: TimeRange) -> Result<Option<f64>, SourceError> {
+        let _ = range;
+        Ok(None)
+    }
+
+    /// The same source for a request that brings a configuration of its own, such as credentials: an object with a key for
+    /// each type of source (see [`SourceKind::type_name`](crate::SourceKind::type_name)), of which each source takes its own.
+    /// `None` if it is the same for all.
+    ///
+    /// # Errors
+    /// Its part of the configuration is not as it should be.
+    fn with_request(
+        &self,
+        configuration: &serde_json::Value,
+    ) -> Result<Option<Arc<dyn DataSource>>, SourceError> {
+        let _ = configuration;
+        Ok(None)
+    }
 }
 
 /// A series of a source.
@@ -49,18 +100,18 @@ pub trait DataSource: fmt::Debug + Send + Sync {
 pub struct SourceSeries {
     /// The resource.
     pub resource: ResourceId,
-    /// What the source calls it.
-    pub title: String,
-    /// The unit, if the source says it.
-    pub unit: Option<String>,
     /// The distance from sample to sample.
     pub period: SamplePeriod,
-    /// How long after multiples of the period the samples start, in ticks: 0 ≤ phase < period.
-    pub phase_ticks: i64,
     /// The type of the samples.
     pub data_type: DataType,
-    /// From the begin of the first slot that has a sample to the end of the last one, as far as is known: both are multiples
-    /// of the period. `None` if there are none.
+    /// What the source calls it.
+    pub title: String,
+    /// What the source says of the resource, such as its `unit`. The same for all periods of a resource.
+    pub properties: Properties,
+    /// How long after multiples of the period the samples start, in ticks: 0 ≤ phase < period.
+    pub phase_ticks: i64,
+    /// All samples lie in it, as far as is known; both ends are multiples of the period. `None` if there are none. A source
+    /// that makes its samples up has no ends but those of time, see [`SourceSeries::endless_range`].
     pub range: Option<TimeRange>,
 }
 
@@ -70,12 +121,27 @@ impl SourceSeries {
         SourceSeries {
             title: resource.to_string(),
             resource,
-            unit: None,
             period,
             data_type,
+            properties: Properties::default(),
             phase_ticks: 0,
             range: None,
         }
+    }
+
+    /// The unit, if the source says it.
+    pub fn unit(&self) -> Option<&str> {
+        self.properties.unit()
+    }
+
+    /// All slots of time: what a series without begin and end has as its range.
+    pub fn endless_range(period: SamplePeriod) -> Option<TimeRange> {
+        TimeRange::new(Tick::MIN, period.floor(Tick::MAX)).ok()
+    }
+
+    /// Whether the range is all of time.
+    pub fn is_endless(&self) -> bool {
+        self.range.is_some() && self.range == SourceSeries::endless_range(self.period)
     }
 }
 
@@ -89,15 +155,34 @@ impl fmt::Display for Revision {
     }
 }
 
+/// Samples that a source reads at once, at most: 2 GiB.
+const MOST_SLOTS: u64 = 1 << 28;
+
+/// How many slots a range has, if it is one that a series can be read in.
+pub(crate) fn slots_of(
+    resource: &ResourceId,
+    period: SamplePeriod,
+    range: TimeRange,
+) -> Result<usize, SourceProblem> {
+    if !period.divides(range.begin()) || !period.divides(range.end()) {
+        return Err(SourceProblem::OffGrid { resource: resource.clone(), range, period });
+    }
+    let slots = range.count(period);
+    let len = usize::try_from(slots).ok().filter(|_| slots <= MOST_SLOTS);
+    len.ok_or(SourceProblem::TooMany { slots, most: MOST_SLOTS })
+}
+
 /// What is wrong with a source, or with what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceProblem {
     /// Another series than there are.
-    #[error("there is no series `{resource}`; it has {known}")]
+    #[error("there is no series `{resource}/{period}`; it has {known}")]
     NoSeries {
         /// What was asked for.
         resource: ResourceId,
+        /// At which period.
+        period: SamplePeriod,
         /// What there is.
         known: String,
     },
@@ -295,6 +380,89 @@ pub enum SourceProblem {
         /// The file that has the first one.
         other_path: String,
     },
+    /// A server that does not answer.
+    #[error("{request} got no answer: {error}")]
+    Unreachable {
+        /// What was asked.
+        request: String,
+        /// Why not.
+        error: String,
+    },
+    /// A server that answers with an error.
+    #[error("{request} was answered with {status}{}{message}", if message.is_empty() { "" } else { ": " })]
+    Refused {
+        /// What was asked.
+        request: String,
+        /// The status of HTTP.
+        status: u16,
+        /// The first line of the answer, between backticks, or what it means.
+        message: String,
+    },
+    /// An answer that is cut off, or that can't be understood.
+    #[error("the answer to {request} can't be used: {problem}")]
+    Answer {
+        /// What was asked.
+        request: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A part of a request's configuration that can't be.
+    #[error("the request's configuration for `{type_name}`: {problem}")]
+    Request {
+        /// The key of the part.
+        type_name: &'static str,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A database that can't be reached, or that refuses a query.
+    #[error("the database can't answer: {error}")]
+    Query {
+        /// What it says.
+        error: String,
+    },
+    /// A column that can't be what it is to be.
+    #[error("column `{column}` {problem}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong, and what would be right.
+        problem: String,
+    },
+    /// A row of a query between slots.
+    #[error(
+        "column `{column}` has a row at {start}, which is not at a multiple of {period}{}; say with `phase` how long after \
+         its multiples rows are, or round the times in the query", After(*phase_ticks)
+    )]
+    RowBeside {
+        /// The column of times.
+        column: String,
+        /// When the row starts.
+        start: Tick,
+        /// The period.
+        period: SamplePeriod,
+        /// How long after multiples of it rows should be.
+        phase_ticks: i64,
+    },
+    /// Two rows of a query for a slot.
+    #[error("column `{column}` has two values at {start}; change the query so that it gives one")]
+    RowTwice {
+        /// The column of values, or the series of a row.
+        column: String,
+        /// When both rows start.
+        start: Tick,
+    },
+    /// A value of a query that its type can't hold.
+    #[error("column `{column}` has {value} at {start}, which can't be exactly of type {data_type}")]
+    RowType {
+        /// The column of values, or the series of a row.
+        column: String,
+        /// When the row starts.
+        start: Tick,
+        /// The value.
+        value: String,
+        /// The type.
+        data_type: DataType,
+    },
     /// A value that its type can't hold.
     #[error(
         "`{path}`, {place} {line}: {value} of `{resource}` can't be exactly of type {data_type}; say with `data_types` that \
@@ -318,11 +486,50 @@ pub enum SourceProblem {
     },
 }
 
+impl SourceProblem {
+    /// There is no such series among these.
+    pub fn no_series<'a>(
+        resource: &ResourceId,
+        period: SamplePeriod,
+        all: impl IntoIterator<Item = &'a SourceSeries>,
+    ) -> SourceProblem {
+        const MOST: usize = 20;
+        let mut names = all.into_iter().map(|series| format!("`{}/{}`", series.resource, series.period));
+        let shown: Vec<String> = names.by_ref().take(MOST).collect();
+        let more = if names.next().is_some() { " and more" } else { "" };
+        let known = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") + more };
+        SourceProblem::NoSeries { resource: resource.clone(), period, known }
+    }
+
+    /// Whether another server does not answer as it should, so that the same may work later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            SourceProblem::Unreachable { .. }
+                | SourceProblem::Refused { .. }
+                | SourceProblem::Answer { .. }
+                | SourceProblem::Query { .. }
+        )
+    }
+}
+
 /// What else differs where the periods don't.
 struct Phases(bool);
 
 impl fmt::Display for Phases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0 { ", at another time after its multiples" } else { "" })
+    }
+}
+
+/// A phase, if there is one.
+struct After(i64);
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SamplePeriod::from_ticks(self.0) {
+            Ok(phase) => write!(f, " and {phase}"),
+            Err(_) => Ok(()),
+        }
     }
 }

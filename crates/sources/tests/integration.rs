@@ -3,12 +3,16 @@
 #[cfg(test)]
 mod integration {
     mod common;
+    mod databases;
     mod errors;
     mod folders;
+    mod json_lines;
     mod malformed;
     mod nexus;
     mod parquet;
     mod properties;
+    mod remote;
+    mod samples;
     mod tables;
     mod times;
 }

@@ -111,7 +111,7 @@ impl DataSource for Changing {
         Ok(vec![Changing::series()])
     }
 
-    fn read(&self, _: &ResourceId, range: TimeRange) -> Result<Samples, SourceError> {
+    fn read(&self, _: &ResourceId, _: SamplePeriod, range: TimeRange) -> Result<Samples, SourceError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state.lock().unwrap();
         if let Some(change) = self.next.lock().unwrap().take() {
@@ -124,7 +124,7 @@ impl DataSource for Changing {
         Ok(Samples::new(range.begin(), "1_s".parse().unwrap(), Values::F64(values)).unwrap())
     }
 
-    fn revision(&self, _: &ResourceId, range: TimeRange) -> Result<Revision, SourceError> {
+    fn revision(&self, _: &ResourceId, _: SamplePeriod, range: TimeRange) -> Result<Revision, SourceError> {
         self.revisions.fetch_add(1, Ordering::Relaxed);
         if self.fails.load(Ordering::Relaxed) {
             return Err(SourceError::of_source(self.name(), SourceProblem::NoFiles));

@@ -12,14 +12,14 @@ use serde_json::json;
 use sheaf_db::ResourceMetadata;
 use sheaf_engine::{Found, IngestOptions, Ingested, IngestedSeries, Reopen, ingest};
 use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod, Tick, UnknownDataType};
-use sheaf_sources::{Input, SourceError, Table, TableOptions, open_table};
+use sheaf_sources::{Input, SourceError, Table, TableFormat, TableOptions, open_table};
 use sheaf_store::{Layout, Watch};
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs, Unit};
 use super::table_args::TableArgs;
 
-/// Write tables (CSV, Parquet) into the store, each in one commit
+/// Write tables (CSV, JSON lines, Parquet) into the store, each in one commit
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sheaf ingest mast.csv --catalog /plant/mast
@@ -34,7 +34,7 @@ where the file has a value.
 Files of any size need the same memory. Of a large one the first rows decide about period and phase, and later rows that
 contradict them are refused.
 
-Of a folder, all files below it are taken whose names end in .csv, .tsv, .parquet or .pq, maybe with .gz or .zst after it, in
+Of a folder, all files below it are taken whose names end in .csv, .tsv, .jsonl, .ndjson, .parquet or .pq, maybe with .gz or .zst after it, in
 the order of their names; hidden ones are left out. Each file is a commit of its own: if one is refused, or Ctrl-C ends the program,
 those before it stay in the store, and the message says which ones are in it.")]
 pub(crate) struct Args {
@@ -196,7 +196,9 @@ async fn opened(
 }
 
 /// Names of tables end like this.
-const ENDINGS: [&str; 4] = ["csv", "tsv", "parquet", "pq"];
+fn endings() -> impl Iterator<Item = &'static str> {
+    TableFormat::ALL.into_iter().flat_map(TableFormat::extensions).copied()
+}
 
 /// The files that were named, and those in the folders that were.
 fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
@@ -209,7 +211,7 @@ fn inputs(named: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
         let before = inputs.len();
         add_folder(path, &mut inputs)?;
         if inputs.len() == before {
-            let endings: Vec<String> = ENDINGS.iter().map(|ending| format!(".{ending}")).collect();
+            let endings: Vec<String> = endings().map(|ending| format!(".{ending}")).collect();
             let endings = endings.join(" or ");
             return Err(format!("no file below {} has a name that ends in {endings}", path.display()).into());
         }
@@ -239,7 +241,7 @@ fn add_folder(folder: &Path, inputs: &mut Vec<PathBuf>) -> Result<(), Box<dyn Er
 
 fn is_table(name: &str) -> bool {
     let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
-    name.rsplit_once('.').is_some_and(|(_, ending)| ENDINGS.contains(&ending))
+    name.rsplit_once('.').is_some_and(|(_, ending)| endings().any(|known| known == ending))
 }
 
 fn describe(ingested: &Ingested) -> serde_json::Value {
@@ -377,6 +379,6 @@ mod tests {
         assert_eq!(found, ["a/1.tsv.zst", "a/2.CSV.gz", "b.csv"].map(Path::new));
         let empty = tempfile::tempdir().unwrap();
         let error = inputs(&[empty.path().to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("ends in .csv or .tsv"), "{error}");
+        assert!(error.contains("ends in .csv or .tsv or .parquet"), "{error}");
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use sheaf_model::CatalogId;
-use sheaf_sources::{FolderConfig, SourceConfig, SourceSeries, TableFormat, TableOptions};
+use sheaf_sources::{FolderConfig, SourceConfig, SourceKind, SourceSeries, TableFormat, TableOptions};
 
 use super::Outcome;
 use super::data::{self, DataArgs};
@@ -135,18 +135,21 @@ fn list(data: &DataArgs, json: bool, out: &mut (impl Write + Send)) -> Outcome {
             let page = sources.list(after.as_ref(), PAGE).await?;
             for source in &page {
                 if json {
-                    let (catalog, configuration) = (source.mount.as_str(), &source.configuration);
+                    let (catalog, mut configuration) = (source.mount.as_str(), source.configuration.clone());
+                    // Of kinds that a newer version has, nothing is known.
+                    if let Some(kind) = SourceKind::ALL.into_iter().find(|kind| kind.tag() == source.kind) {
+                        kind.redact(&mut configuration);
+                    }
                     writeln!(out, "{}", json!({"catalog": catalog, "configuration": configuration}))?;
                 } else {
                     let text = |key: &str| source.configuration[key].as_str().unwrap_or_default();
-                    writeln!(
-                        out,
-                        "{} {}: {} in {}",
-                        source.mount,
-                        source.kind,
-                        text("template"),
-                        text("root")
-                    )?;
+                    let what = match source.kind.as_str() {
+                        "folder" => format!(": {} in {}", text("template"), text("root")),
+                        "nexus" => format!(": {} of {}", text("remote"), text("url")),
+                        "postgres" => format!(": query on {}", text("url")),
+                        _ => String::new(),
+                    };
+                    writeln!(out, "{} {}{what}", source.mount, source.kind)?;
                 }
             }
             match page.last() {
@@ -166,7 +169,7 @@ pub(super) fn describe(catalog: &CatalogId, series: &SourceSeries) -> serde_json
         "samplePeriod": series.period.to_string(),
         "phaseTicks": series.phase_ticks,
         "dataType": series.data_type.name(),
-        "unit": series.unit,
+        "unit": series.unit(),
         "begin": series.range.map(|range| range.begin().to_string()),
         "end": series.range.map(|range| range.end().to_string()),
     })
@@ -174,7 +177,7 @@ pub(super) fn describe(catalog: &CatalogId, series: &SourceSeries) -> serde_json
 
 /// The same for people.
 pub(super) fn line(series: &SourceSeries) -> String {
-    let unit = series.unit.as_ref().map(|unit| format!(" ({unit})")).unwrap_or_default();
+    let unit = series.unit().map(|unit| format!(" ({unit})")).unwrap_or_default();
     let range = match series.range {
         Some(range) => format!("{} to {}", range.begin(), range.end()),
         None => "no samples".to_owned(),

@@ -381,7 +381,7 @@ impl Values {
     }
 
     #[inline]
-    fn push(&mut self, value: Option<Number>) {
+    pub(crate) fn push(&mut self, value: Option<Number>) {
         match (&mut self.floats, value) {
             (Some(floats), Some(Number::Float(value))) => {
                 self.seen.fractions += 1;

@@ -176,15 +176,14 @@ impl FolderSource {
             (None, Some((slots, path, _))) => {
                 let is_integer = gathered.seen.integers > 0 && gathered.seen.fractions == 0;
                 let found = if is_integer { DataType::Int64 } else { DataType::Float64 };
-                let series = SourceSeries {
-                    title: gathered.title,
-                    unit: gathered.unit,
-                    period: slots.period,
-                    phase_ticks: slots.phase_ticks,
-                    data_type: self.config.data_types.get(&resource).copied().unwrap_or(found),
-                    range: gathered.ends.and_then(|ends| range_of(&slots, ends)),
-                    resource: resource.clone(),
-                };
+                let data_type = self.config.data_types.get(&resource).copied().unwrap_or(found);
+                let mut series = SourceSeries::new(resource.clone(), slots.period, data_type);
+                series.title = gathered.title;
+                if let Some(unit) = gathered.unit {
+                    series.properties.insert("unit", unit);
+                }
+                series.phase_ticks = slots.phase_ticks;
+                series.range = gathered.ends.and_then(|ends| range_of(&slots, ends));
                 Known::Series { series, slots, path }
             }
             (Some(problem), _) => Known::Refused(problem),

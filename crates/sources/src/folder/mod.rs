@@ -13,24 +13,22 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sheaf_model::{DataType, ResourceId, Samples, Tick, TimeRange, Values};
+use sheaf_model::{DataType, ResourceId, SamplePeriod, Samples, Tick, TimeRange, Values};
 use xxhash_rust::xxh3::Xxh3;
 
 use self::catalog::{Catalog, Known, resource_of};
 pub use self::config::FolderConfig;
+pub(crate) use self::config::schema;
 use self::file::{Cache, FileKey, Lie, Parsed};
 use self::template::{Found, Template};
 use crate::csv::Zone;
 use crate::error::SourceError;
-use crate::source::{DataSource, Revision, SourceProblem, SourceSeries};
+use crate::source::{DataSource, Revision, SourceProblem, SourceSeries, slots_of};
 use crate::spacing::{MOST_JITTER, Slots};
 use crate::table::{Batch, ColumnValues, Rows};
 
 /// What parsed files may take in memory. Files of which one takes more are read again each time, and only in part kept.
 const CACHE_BYTES: usize = 256 << 20;
-
-/// Samples that are read at once, at most: 2 GiB.
-const MOST_SLOTS: u64 = 1 << 28;
 
 /// The integers of a float that all have neighbours.
 const EXACT: i64 = 1 << 53;
@@ -188,7 +186,7 @@ impl FolderSource {
         slots: &Slots,
         range: TimeRange,
     ) -> Result<Vec<&'a File>, SourceError> {
-        let margin = self.config.margin.map_or(0, sheaf_model::SamplePeriod::ticks);
+        let margin = self.config.margin.map_or(0, SamplePeriod::ticks);
         // Slots begin before their rows by the phase, and rows are beside them by the jitter at most.
         let begin = range.begin().ticks() - slots.period.ticks();
         let end = range.end().ticks() + 2 * slots.period.ticks();
@@ -219,15 +217,19 @@ impl FolderSource {
         &self,
         catalog: &Catalog,
         resource: &ResourceId,
+        period: SamplePeriod,
     ) -> Result<(SourceSeries, Slots, String), SourceError> {
         match catalog.get(resource) {
-            Some(Known::Series { series, slots, path }) => Ok((series.clone(), slots.clone(), path.clone())),
+            Some(Known::Series { series, slots, path }) if series.period == period => {
+                Ok((series.clone(), slots.clone(), path.clone()))
+            }
             Some(Known::Refused(problem)) => Err(self.wrong(problem.clone())),
-            None => {
-                let names: Vec<String> = catalog.keys().take(20).map(|known| format!("`{known}`")).collect();
-                let more = if catalog.len() > names.len() { " and more" } else { "" };
-                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") + more };
-                Err(self.wrong(SourceProblem::NoSeries { resource: resource.clone(), known }))
+            _ => {
+                let all = catalog.values().filter_map(|known| match known {
+                    Known::Series { series, .. } => Some(series),
+                    Known::Refused(_) => None,
+                });
+                Err(self.wrong(SourceProblem::no_series(resource, period, all)))
             }
         }
     }
@@ -256,7 +258,7 @@ impl FolderSource {
         let lie = &parsed.lie[at];
         catalog::check(&run.series.resource, &file.path, lie, run.path, run.slots)
             .map_err(|problem| self.wrong(problem))?;
-        let margin = self.config.margin.map_or(0, sheaf_model::SamplePeriod::ticks);
+        let margin = self.config.margin.map_or(0, SamplePeriod::ticks);
         let named = file.range.map(|(begin, end)| (begin - margin, end + margin));
         let (begin, end) = run.row_range();
         for part in &parsed.parts {
@@ -455,17 +457,15 @@ impl DataSource for FolderSource {
         Ok(series.collect())
     }
 
-    fn read(&self, resource: &ResourceId, range: TimeRange) -> Result<Samples, SourceError> {
+    fn read(
+        &self,
+        resource: &ResourceId,
+        period: SamplePeriod,
+        range: TimeRange,
+    ) -> Result<Samples, SourceError> {
         let listing = self.listing();
-        let (series, slots, path) = self.known(&*self.catalog(&listing)?, resource)?;
-        let period = series.period;
-        if !period.divides(range.begin()) || !period.divides(range.end()) {
-            return Err(self.wrong(SourceProblem::OffGrid { resource: resource.clone(), range, period }));
-        }
-        let count = range.count(period);
-        let Some(len) = usize::try_from(count).ok().filter(|_| count <= MOST_SLOTS) else {
-            return Err(self.wrong(SourceProblem::TooMany { slots: count, most: MOST_SLOTS }));
-        };
+        let (series, slots, path) = self.known(&*self.catalog(&listing)?, resource, period)?;
+        let len = slots_of(resource, period, range).map_err(|problem| self.wrong(problem))?;
         let values = match series.data_type {
             DataType::Int64 => Values::I64(vec![0; len]),
             _ => Values::F64(vec![f64::NAN; len]),
@@ -501,9 +501,14 @@ impl DataSource for FolderSource {
         })
     }
 
-    fn revision(&self, resource: &ResourceId, range: TimeRange) -> Result<Revision, SourceError> {
+    fn revision(
+        &self,
+        resource: &ResourceId,
+        period: SamplePeriod,
+        range: TimeRange,
+    ) -> Result<Revision, SourceError> {
         let listing = self.listing();
-        let (series, slots, _) = self.known(&*self.catalog(&listing)?, resource)?;
+        let (series, slots, _) = self.known(&*self.catalog(&listing)?, resource, period)?;
         let mut hash = Xxh3::new();
         // What rows mean depends on the settings, and on what was found out of the first files.
         hash.update(format!("{:?} {:?}", self.config, series.data_type).as_bytes());
@@ -517,5 +522,21 @@ impl DataSource for FolderSource {
             hash.update(&file.key.modified_ns.to_le_bytes());
         }
         Ok(Revision(hash.digest()))
+    }
+
+    /// The share of the time that there are files for, if their names say so. Files without rows count as if they had some.
+    fn availability(&self, range: TimeRange) -> Result<Option<f64>, SourceError> {
+        if !self.template.has_dates() || range.ticks() == 0 {
+            return Ok(None);
+        }
+        let (begin, end) = (range.begin().ticks(), range.end().ticks());
+        let (mut until, mut there) = (begin, 0);
+        // In the order of their begins, which several files may share.
+        for (from, to) in self.listing().files.iter().filter_map(|file| file.range) {
+            let (from, to) = (from.max(until), to.min(end));
+            there += (to - from).max(0);
+            until = until.max(to);
+        }
+        Ok(Some(there as f64 / range.ticks() as f64))
     }
 }

@@ -12,7 +12,9 @@ use parquet::schema::parser::parse_message_type;
 use serde_json::json;
 use sheaf_model::{DataType, ResourceId, Samples, Tick, TimeRange};
 use sheaf_sources::testing::{a_change_is_seen, laws_of_sources};
-use sheaf_sources::{DataSource, FolderConfig, FolderSource, SourceConfig};
+use sheaf_sources::{
+    DataSource, FolderConfig, FolderSource, Revision, SourceConfig, SourceError, SourceSeries,
+};
 use tempfile::TempDir;
 
 const MINUTE: i64 = 60 * Tick::PER_SECOND;
@@ -72,7 +74,21 @@ fn values(samples: &Samples) -> Vec<Option<f64>> {
 }
 
 fn refused(source: &FolderSource, resource: &str, of: TimeRange) -> String {
-    source.read(&id(resource), of).map(|samples| values(&samples)).unwrap_err().to_string()
+    read(source, resource, of).map(|samples| values(&samples)).unwrap_err().to_string()
+}
+
+/// A series, or one that is not there.
+fn series(source: &dyn DataSource, resource: &str) -> SourceSeries {
+    let known = source.series().into_iter().flatten().find(|series| series.resource == id(resource));
+    known.unwrap_or_else(|| SourceSeries::new(id(resource), "10_min".parse().unwrap(), DataType::Float64))
+}
+
+fn read(source: &dyn DataSource, resource: &str, of: TimeRange) -> Result<Samples, SourceError> {
+    source.read(&id(resource), series(source, resource).period, of)
+}
+
+fn revision(source: &dyn DataSource, resource: &str, of: TimeRange) -> Result<Revision, SourceError> {
+    source.revision(&id(resource), series(source, resource).period, of)
 }
 
 #[test]
@@ -83,10 +99,7 @@ fn days_in_files_are_one_series() {
     let series = source.series().unwrap();
     assert_eq!(series.len(), 2);
     let first = &series[0];
-    assert_eq!(
-        (first.resource.as_str(), first.title.as_str(), first.unit.as_deref()),
-        ("T1", "T1 (°C)", Some("°C"))
-    );
+    assert_eq!((first.resource.as_str(), first.title.as_str(), first.unit()), ("T1", "T1 (°C)", Some("°C")));
     assert_eq!(
         (first.period.to_string(), first.phase_ticks, first.data_type),
         ("10_min".to_owned(), 0, DataType::Float64)
@@ -94,9 +107,9 @@ fn days_in_files_are_one_series() {
     assert_eq!(first.range, Some(range("2020-01-30", "2020-02-02")));
     assert_eq!(series[1].data_type, DataType::Int64);
     // The last slot of a day, and the first one of the next.
-    let samples = source.read(&id("T1"), range("2020-01-31T23:50", "2020-02-01T00:10")).unwrap();
+    let samples = read(&source, "T1", range("2020-01-31T23:50", "2020-02-01T00:10")).unwrap();
     assert_eq!(values(&samples), [Some(143.5), Some(0.5)]);
-    let samples = source.read(&id("n"), range("2020-02-01T23:50", "2020-02-02T00:10")).unwrap();
+    let samples = read(&source, "n", range("2020-02-01T23:50", "2020-02-02T00:10")).unwrap();
     assert_eq!(values(&samples), [Some(143.0), None]);
     assert_eq!(samples.validity(), Some(&[0b01][..]));
 }
@@ -109,8 +122,8 @@ fn only_files_that_a_range_touches_are_read() {
     }
     put(folder.path(), "2020/02/mast_2020-02-02.csv", "no table at all\n");
     let source = open(folder.path(), DAYS);
-    assert_eq!(source.read(&id("T1"), range("2020-01-30", "2020-02-01")).unwrap().get(0), Some(0.5));
-    assert_eq!(source.read(&id("T1"), range("2020-02-04", "2020-02-05")).unwrap().get(1), Some(1.5));
+    assert_eq!(read(&source, "T1", range("2020-01-30", "2020-02-01")).unwrap().get(0), Some(0.5));
+    assert_eq!(read(&source, "T1", range("2020-02-04", "2020-02-05")).unwrap().get(1), Some(1.5));
     let error = refused(&source, "T1", range("2020-02-02", "2020-02-03"));
     assert!(error.contains("mast_2020-02-02.csv"), "{error}");
 }
@@ -120,16 +133,16 @@ fn changes_are_seen_after_a_refresh() {
     let folder = three_days();
     let source = open(folder.path(), DAYS);
     let (first, last) = (range("2020-01-30", "2020-01-31"), range("2020-02-01", "2020-02-02"));
-    let before = source.revision(&id("T1"), first).unwrap();
-    a_change_is_seen(&source, &id("T1"), last, || {
+    let before = revision(&source, "T1", first).unwrap();
+    a_change_is_seen(&source, &series(&source, "T1"), last, || {
         put(folder.path(), "2020/02/mast_2020-02-01.csv", &day("2020-02-01", 10, 0..100));
     });
     // What is far from the change is what it was.
-    assert_eq!(source.revision(&id("T1"), first).unwrap(), before);
-    a_change_is_seen(&source, &id("T1"), range("2020-02-02", "2020-02-03"), || {
+    assert_eq!(revision(&source, "T1", first).unwrap(), before);
+    a_change_is_seen(&source, &series(&source, "T1"), range("2020-02-02", "2020-02-03"), || {
         put(folder.path(), "2020/02/mast_2020-02-02.csv", &day("2020-02-02", 10, 0..144));
     });
-    a_change_is_seen(&source, &id("T1"), first, || {
+    a_change_is_seen(&source, &series(&source, "T1"), first, || {
         fs::remove_file(folder.path().join("2020/01/mast_2020-01-30.csv")).unwrap();
     });
     // Until then, what has changed is an error.
@@ -152,17 +165,17 @@ fn without_dates_files_say_what_they_hold() {
     );
     let source = open(folder.path(), "**/*.csv");
     laws_of_sources(&source);
-    let samples = source.read(&id("n"), range("2020-01-01T00:50", "2020-01-01T02:10")).unwrap();
+    let samples = read(&source, "n", range("2020-01-01T00:50", "2020-01-01T02:10")).unwrap();
     assert_eq!(values(&samples), [Some(5.0), None, None, None, None, None, None, Some(12.0)]);
     let whole = range("2020-01-01", "2020-01-01T03:00");
     let (early, late) =
         (range("2020-01-01", "2020-01-01T01:00"), range("2020-01-01T02:00", "2020-01-01T03:00"));
-    let before = source.revision(&id("n"), early).unwrap();
-    a_change_is_seen(&source, &id("n"), late, || {
+    let before = revision(&source, "n", early).unwrap();
+    a_change_is_seen(&source, &series(&source, "n"), late, || {
         put(folder.path(), "a/second.csv", &day("2020-01-01", 10, 12..17));
     });
-    assert_eq!(source.revision(&id("n"), early).unwrap(), before);
-    a_change_is_seen(&source, &id("p"), whole, || {
+    assert_eq!(revision(&source, "n", early).unwrap(), before);
+    a_change_is_seen(&source, &series(&source, "p"), whole, || {
         put(
             folder.path(),
             "a/deep/other.csv",
@@ -204,7 +217,7 @@ fn parquet_files_with_a_phase() {
     let series = source.series().unwrap();
     assert_eq!((series[0].period.to_string(), series[0].phase_ticks), ("10_min".to_owned(), 5 * MINUTE));
     // A slot has the sample that starts in it.
-    let samples = source.read(&id("v"), range("2020-01-31T23:50", "2020-02-01T00:10")).unwrap();
+    let samples = read(&source, "v", range("2020-01-31T23:50", "2020-02-01T00:10")).unwrap();
     assert_eq!(values(&samples), [Some(4463.0), Some(0.0)]);
 }
 
@@ -230,7 +243,7 @@ fn rows_outside_of_what_a_name_says() {
     let margin = Some("10_min".parse().unwrap());
     let source = FolderSource::open(FolderConfig { margin, ..config(folder.path(), DAYS) }).unwrap();
     laws_of_sources(&source);
-    let samples = source.read(&id("T1"), midnight).unwrap();
+    let samples = read(&source, "T1", midnight).unwrap();
     assert_eq!(values(&samples), [Some(144.5)]);
 }
 
@@ -269,7 +282,7 @@ fn files_that_do_not_agree() {
     );
     let data_types = [(id("n"), DataType::Float64)].into();
     let source = FolderSource::open(FolderConfig { data_types, ..config(folder.path(), DAYS) }).unwrap();
-    let samples = source.read(&id("n"), range("2020-01-31T00:10", "2020-01-31T00:20")).unwrap();
+    let samples = read(&source, "n", range("2020-01-31T00:10", "2020-01-31T00:20")).unwrap();
     assert_eq!(values(&samples), [Some(2.25)]);
 
     let folder = tempfile::tempdir().unwrap();
@@ -300,7 +313,7 @@ fn one_row_in_each_file() {
     }
     let source = open(folder.path(), "{yyyy}-{MM}-{dd}.csv");
     laws_of_sources(&source);
-    let samples = source.read(&id("kwh"), range("2020-01-09", "2020-01-12")).unwrap();
+    let samples = read(&source, "kwh", range("2020-01-09", "2020-01-12")).unwrap();
     assert_eq!(
         (values(&samples), samples.period().to_string()),
         (vec![Some(9.0), Some(10.0), Some(11.0)], "1_d".to_owned())
@@ -329,7 +342,7 @@ fn long_tables_in_a_folder() {
     }
     let source = open(folder.path(), "{yyyy}{MM}{dd}T{HH}.csv");
     laws_of_sources(&source);
-    let samples = source.read(&id("b_b"), range("2020-01-01T01:59", "2020-01-01T02:02")).unwrap();
+    let samples = read(&source, "b_b", range("2020-01-01T01:59", "2020-01-01T02:02")).unwrap();
     assert_eq!(values(&samples), [Some(-59.0), Some(0.0), Some(-1.0)]);
 }
 
@@ -347,7 +360,7 @@ fn names_are_in_the_zone_of_the_rows() {
     config.table.csv.time_zone = Some("Europe/Berlin".to_owned());
     let source = FolderSource::open(config).unwrap();
     laws_of_sources(&source);
-    let samples = source.read(&id("v"), range("2020-06-30T21:00", "2020-06-30T23:00")).unwrap();
+    let samples = read(&source, "v", range("2020-06-30T21:00", "2020-06-30T23:00")).unwrap();
     assert_eq!(values(&samples), [None, Some(100.0)]);
 }
 
