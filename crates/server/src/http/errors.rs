@@ -27,7 +27,8 @@ pub(crate) struct ApiError {
     text: String,
     /// What only the log hears.
     cause: Option<String>,
-    headers: HeaderMap,
+    /// Boxed, so that a result is small that has none.
+    headers: Box<HeaderMap>,
 }
 
 /// The text of an error, beside its answer: a layer writes it in the form that the client asked for.
@@ -36,7 +37,7 @@ pub(crate) struct ErrorText(pub(crate) String);
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, text: impl Display) -> ApiError {
-        ApiError { status, text: text.to_string(), cause: None, headers: HeaderMap::new() }
+        ApiError { status, text: text.to_string(), cause: None, headers: Box::default() }
     }
 
     /// 400: the request can't be read.
@@ -138,7 +139,7 @@ impl IntoResponse for ApiError {
         } else if self.status.is_server_error() {
             tracing::warn!(status = self.status.as_u16(), "{}", self.text);
         }
-        let mut response = (self.status, self.headers, self.text.clone()).into_response();
+        let mut response = (self.status, *self.headers, self.text.clone()).into_response();
         response.extensions_mut().insert(ErrorText(self.text));
         response
     }

@@ -68,7 +68,7 @@ impl fmt::Display for WireDuration {
         }
         let (hours, minutes, seconds) = (ticks % day / hour, ticks % hour / minute, ticks % minute / second);
         write!(f, "{hours:02}:{minutes:02}:{seconds:02}")?;
-        if ticks % second != 0 {
+        if !ticks.is_multiple_of(second) {
             write!(f, ".{:07}", ticks % second)?;
         }
         Ok(())

@@ -66,7 +66,7 @@ pub(crate) struct CreateUser {
 
 /// Add a user. The answer is the user's id.
 #[utoipa::path(post, path = "/api/v1/users", tag = "users", request_body = CreateUser, responses(
-    (status = 200, body = String),
+    (status = 200, body = String, content_type = "application/json"),
     (status = 401, body = String),
     (status = 403, body = String),
     (status = 422, description = "The user can't be added like this", body = String),
@@ -136,7 +136,7 @@ pub(crate) async fn claims(
 /// Let a user do something. The answer is the id of the claim.
 #[utoipa::path(post, path = "/api/v1/users/{user}/claims", tag = "users", params(("user" = String, Path)),
     request_body = WireClaim, responses(
-    (status = 200, body = Uuid),
+    (status = 200, body = Uuid, content_type = "application/json"),
     (status = 401, body = String),
     (status = 403, body = String),
     (status = 404, body = String),

@@ -81,7 +81,7 @@ pub(crate) struct CreateToken {
 
 /// Make a token. The answer is its secret, this once.
 #[utoipa::path(post, path = "/api/v1/users/tokens/create", tag = "users", params(Of), request_body = CreateToken, responses(
-    (status = 200, body = String),
+    (status = 200, body = String, content_type = "application/json"),
     (status = 401, body = String),
     (status = 403, body = String),
     (status = 404, description = "There is no such user", body = String),
@@ -249,7 +249,7 @@ pub(crate) struct Generate {
 
 /// Make a token that is good for whatever the user may do, as clients of 2023 do.
 #[utoipa::path(post, path = "/api/v1/users/tokens/generate", tag = "users", params(Generate), responses(
-    (status = 200, body = String),
+    (status = 200, body = String, content_type = "application/json"),
     (status = 401, body = String),
     (status = 403, body = String),
     (status = 404, description = "There is no such user", body = String),
