@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 use sheaf_model::{Kind, SamplePeriod, Threshold, TimeRange};
-use sheaf_store::{LentBuffer, SampleBuffer, SampleBuffers, Snapshot, StoreError};
+use sheaf_store::{LentBuffer, SampleBuffer, SampleBuffers, Snapshot, StoreError, Watch};
 
 use crate::in_memory::ReadError;
 use crate::resolve::{Base, Resolved};
@@ -33,6 +33,11 @@ pub struct Columns {
     usage: Usage,
 }
 
+/// Values that a group is to have in memory of `all` columns, which share `values`.
+fn share(values: usize, columns: usize, all: usize) -> usize {
+    usize::try_from(values as u128 * columns as u128 / all.max(1) as u128).unwrap_or(usize::MAX)
+}
+
 /// Values of one series.
 enum Values {
     Sampled(Box<Reading>),
@@ -52,6 +57,13 @@ impl Values {
         match self {
             Values::Sampled(reading) => reading.usage(),
             Values::Spread(..) => Usage::default(),
+        }
+    }
+
+    fn set_block(&mut self, values: usize) {
+        match self {
+            Values::Sampled(reading) => reading.set_block(values),
+            Values::Spread(spread, columns) => spread.set_block(values / (*columns).max(1)),
         }
     }
 }
@@ -123,7 +135,7 @@ pub async fn read_columns(
     let mut stored = read_many_stored(snapshot, stored.collect()).await?.into_iter();
     let mut groups = Vec::with_capacity(queries.len());
     for (query, base, paths) in queries {
-        let most_values = MOST_HELD * paths.len() / items.len();
+        let most_values = share(MOST_HELD, paths.len(), items.len());
         let sampled = |reading: Reading| Values::Sampled(Box::new(reading.in_blocks_of(most_values)));
         let values = match base {
             Base::Stored { series, .. } if is_spread(&query, base) => {
@@ -152,6 +164,48 @@ impl Columns {
             Values::Sampled(reading) => reading.is_at_hand(),
             Values::Spread(..) => false,
         })
+    }
+
+    /// From now on blocks have so many values at most, of all columns together, but one of each.
+    pub fn set_block(&mut self, values: usize) {
+        for group in &mut self.groups {
+            group.values.set_block(share(values, group.paths.len(), self.paths));
+        }
+    }
+
+    /// Ends the reading with [`StoreError::Cancelled`] once this is cancelled, as soon as possible.
+    pub fn follow(&mut self, watch: &Watch) {
+        for group in &mut self.groups {
+            if let Values::Sampled(reading) = &mut group.values {
+                reading.follow(watch);
+            }
+        }
+    }
+
+    /// Lets go of memory that only makes reading on faster: for a reader who is waited for. Blocks while it puts away what is
+    /// worth keeping.
+    pub fn release(&mut self) {
+        self.buffers = SampleBuffers::default();
+        for group in &mut self.groups {
+            if group.left() == 0 {
+                group.block = Vec::new();
+            }
+            if let Values::Sampled(reading) = &mut group.values {
+                reading.release();
+            }
+        }
+    }
+
+    /// About how many bytes of values and states are in memory between two blocks, without buffers.
+    pub fn held_bytes(&self) -> usize {
+        let of_group = |group: &Group| {
+            let block: usize = group.block.iter().map(|column| column.capacity() * size_of::<f64>()).sum();
+            match &group.values {
+                Values::Sampled(reading) => block + reading.held_bytes(),
+                Values::Spread(..) => block,
+            }
+        };
+        self.groups.iter().map(of_group).sum()
     }
 
     fn block(&mut self) -> Result<Option<Vec<Vec<f64>>>, ReadError> {

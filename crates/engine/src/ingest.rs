@@ -20,11 +20,11 @@ mod timeline;
 mod values;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sheaf_model::{CatalogId, DataType, ResourceId, SamplePeriod, Tick};
 use sheaf_sources::{SourceError, Summary, Table};
-use sheaf_store::{Layout, Store, StoreError, Watch};
+use sheaf_store::{Layout, Receipt, Store, StoreError, StreamedWrite, Watch};
 use tokio::runtime::Handle;
 
 pub use error::{ColumnProblem, IngestError, RowProblem};
@@ -46,6 +46,8 @@ pub struct IngestOptions {
     pub data_type: Option<DataType>,
     /// The units that resources of the catalog have so far. A column in another unit is refused.
     pub units: Arc<HashMap<ResourceId, String>>,
+    /// The same input with the same key is written once, however often it is sent.
+    pub key: Option<IngestKey>,
     /// Rows are written once so many bytes of them are gathered: about a third of the memory that is needed at most.
     pub budget_bytes: usize,
 }
@@ -61,9 +63,20 @@ impl Default for IngestOptions {
             align: false,
             data_type: None,
             units: Arc::default(),
+            key: None,
             budget_bytes,
         }
     }
+}
+
+/// An idempotency key, and what it stands for.
+#[derive(Clone, Debug)]
+pub struct IngestKey {
+    /// The key.
+    pub key: String,
+    /// A checksum of the input, and of all that says how it is read. It must be there once the last row was read: whoever
+    /// opened the input puts it here.
+    pub contents: Arc<OnceLock<u64>>,
 }
 
 /// What became of a table.
@@ -73,6 +86,8 @@ pub struct Ingested {
     pub input: String,
     /// The commit with which all of it became visible.
     pub commit: i64,
+    /// Whether that was earlier: the same input was written with the same key before.
+    pub repeated: bool,
     /// Its series, in the order of the columns.
     pub series: Vec<IngestedSeries>,
     /// What the reader has to say.
@@ -163,9 +178,9 @@ pub async fn ingest(
         let read = tokio::task::spawn_blocking(move || Pass::run(order, table));
         let Done { write, created, result } = read.await.map_err(|error| task(error.to_string()))?;
         let outcome = match (result, write) {
-            (Ok((series, summary)), Some(write)) => match write.commit().await {
-                Ok(receipt) => {
-                    return Ok(Ingested { input: input.clone(), commit: receipt.commit, series, summary });
+            (Ok((series, summary)), Some(write)) => match commit(*write, options.key.as_ref()).await {
+                Ok(Receipt { commit, repeated }) => {
+                    return Ok(Ingested { input: input.clone(), commit, repeated, series, summary });
                 }
                 // A series was replaced or removed meanwhile: its successor is found in the next pass.
                 Err(error) if is_outdated(&error) && again.is_some() && passes < MOST_PASSES => {
@@ -196,6 +211,17 @@ pub async fn ingest(
         }
     }
     Err(task("it changes each time it is read".to_owned()))
+}
+
+async fn commit(write: StreamedWrite, key: Option<&IngestKey>) -> Result<Receipt, StoreError> {
+    let Some(IngestKey { key, contents }) = key else { return write.commit().await };
+    match contents.get() {
+        Some(&contents) => write.commit_with_key(key.as_str(), contents).await,
+        None => {
+            write.abandon().await;
+            Err(StoreError::Task("the input was not read to its end".to_owned()))
+        }
+    }
 }
 
 fn is_outdated(error: &StoreError) -> bool {

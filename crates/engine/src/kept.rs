@@ -32,6 +32,9 @@ pub(crate) fn states_per_chunk(family: Family) -> usize {
 /// Chunks that are taken at once: 2 MiB of states, eleven days of half minutes.
 const WINDOW_CHUNKS: i64 = 32;
 
+/// A state in memory, with what is known of it: sums and moments have seven numbers, those of quantiles are more and rare.
+const STATE_BYTES: usize = 64;
+
 /// The most series of which chunks are loaded before the first of them is read: 128 MiB. Those of more are loaded one
 /// after the other.
 const MOST_LOADED_TOGETHER: usize = 64;
@@ -244,6 +247,20 @@ impl Kept {
         self.first_chunk =
             if self.chunks.is_empty() { before_chunk } else { self.first_chunk + count as i64 };
         self.validity.forget_before(self.first_chunk);
+    }
+
+    /// Lets go of all that is loaded, to go on with state number `from` some time later; what has changed is put back.
+    pub(crate) fn release(&mut self, from: i64) {
+        self.put_back(self.chunks.len());
+        self.chunks.clear();
+        self.states = StateVec::empty(self.key.family, 0);
+        self.known = Vec::new();
+        self.first_chunk = from.div_euclid(self.per_chunk());
+    }
+
+    /// About how many bytes the loaded states take.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.known.len() * STATE_BYTES
     }
 
     /// Puts the first `count` chunks back, as far as they have changed and it pays.

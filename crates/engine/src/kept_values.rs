@@ -213,6 +213,17 @@ impl KeptValues {
         Ok(())
     }
 
+    /// Lets go of all that is loaded.
+    pub(crate) fn release(&mut self) {
+        self.window = Window::default();
+    }
+
+    /// About how many bytes the values take that are loaded, and those that wait to be put away.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let columns = self.window.columns.iter().chain(&self.new);
+        columns.map(|column| column.capacity() * size_of::<f64>()).sum::<usize>() + self.window.known.len()
+    }
+
     /// Keeps values that were made of so many samples each, from number `first` on, a column for each statistic.
     pub(crate) fn add(&mut self, first: i64, columns: &[Vec<f64>], samples_per_value: u64) {
         let values = columns.iter().map(Vec::len).min().unwrap_or_default();

@@ -47,8 +47,14 @@ pub(crate) async fn read_spread(
 
 impl Spread {
     /// The same in blocks of so many values at most, but of one at least.
-    pub(crate) fn in_blocks_of(self, values: usize) -> Spread {
-        Spread { most_values: (values as u64).clamp(1, BLOCK_BUCKETS), ..self }
+    pub(crate) fn in_blocks_of(mut self, values: usize) -> Spread {
+        self.set_block(values);
+        self
+    }
+
+    /// From now on blocks have so many values at most, but one at least.
+    pub(crate) fn set_block(&mut self, values: usize) {
+        self.most_values = (values as u64).clamp(1, BLOCK_BUCKETS);
     }
 
     /// The records from the one on that is going on at the begin of the range.

@@ -12,7 +12,9 @@ use sheaf_model::{
     DataType, Kind, RepresentationId, ResourceId, SamplePeriod, Samples, Threshold, Tick, TimeRange,
 };
 use sheaf_sources::{DataSource, SourceError, SourceSeries};
-use sheaf_store::{Layout, Rollups, SampleBuffer, SampleBuffers, Scan, SeriesId, Snapshot, StoreError};
+use sheaf_store::{
+    Layout, Rollups, SampleBuffer, SampleBuffers, Scan, SeriesId, Snapshot, StoreError, Watch,
+};
 
 use crate::finalize::family;
 use crate::in_memory::{ReadError, run};
@@ -149,6 +151,7 @@ pub struct Reading {
     ahead: i64,
     /// For the threads that do its jobs.
     buffers: SampleBuffers,
+    watch: Watch,
 }
 
 /// A query of a series of the store, with the help of rollups, if there are any, and adding to them.
@@ -306,6 +309,7 @@ fn reading_of(
         most_values: u64::MAX,
         ahead: FEWEST_AHEAD,
         buffers: SampleBuffers::default(),
+        watch: Watch::default(),
     };
     let Some(keeping) = keeping else { return Ok(reading) };
     if let JudgedBy::Source(source) = &keeping.by
@@ -436,9 +440,39 @@ impl Reading {
     /// The same in blocks of so many values at most, of all columns together, but of one for each: for those who read many
     /// series at once.
     #[must_use]
-    pub fn in_blocks_of(self, values: usize) -> Reading {
-        let most_values = (values / self.statistics.len().max(1)).max(1) as u64;
-        Reading { most_values, ..self }
+    pub fn in_blocks_of(mut self, values: usize) -> Reading {
+        self.set_block(values);
+        self
+    }
+
+    /// As [`Reading::in_blocks_of`], from the next block on.
+    pub fn set_block(&mut self, values: usize) {
+        self.most_values = (values / self.statistics.len().max(1)).max(1) as u64;
+    }
+
+    /// Ends with [`StoreError::Cancelled`] once this is cancelled.
+    pub(crate) fn follow(&mut self, watch: &Watch) {
+        self.watch = watch.clone();
+    }
+
+    /// Lets go of memory that only makes reading on faster; what was folded and is worth keeping is put away. Blocks.
+    pub fn release(&mut self) {
+        self.buffers = SampleBuffers::default();
+        // Without samples to read, what is loaded is all there is.
+        if self.origin.is_none() {
+            return;
+        }
+        let from = self.fold_at(self.next);
+        self.kept.values_mut().for_each(|kept| kept.release(from));
+        let step = from.div_euclid(self.ladder.folds_per_step as i64);
+        self.kept_steps.values_mut().for_each(|kept| kept.release(step));
+        self.values.iter_mut().for_each(KeptValues::release);
+    }
+
+    /// About how many bytes of values and states are in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let states = self.kept.values().chain(self.kept_steps.values()).map(Kept::held_bytes);
+        states.sum::<usize>() + self.values.as_ref().map_or(0, KeptValues::held_bytes)
     }
 
     fn most_values(&self) -> i64 {
@@ -512,6 +546,7 @@ impl Reading {
 
     /// The next values, made of states or samples.
     fn made(&mut self, buffer: Option<&mut SampleBuffer>) -> Result<Vec<Vec<f64>>, ReadError> {
+        self.watch.step("reading", 0, 0)?;
         if let Some(columns) = self.ahead()? {
             return Ok(columns);
         }
@@ -716,6 +751,7 @@ impl Reading {
         let mut next = bucket.begin().ticks();
         // Kinds that aggregate nothing need one sample of it, below.
         while !merged.is_empty() && next < bucket.end().ticks() {
+            self.watch.step("reading", 0, 0)?;
             let most = rayon::current_num_threads() * JOBS_PER_THREAD_OF_FEW_VALUES;
             let parts = next_jobs(&mut next, part_ticks, bucket.end().ticks(), most)?;
             self.cover(&parts)?;
@@ -785,7 +821,7 @@ impl Reading {
             let is_resampled = self.statistics.contains(&None);
             let range = if is_resampled { slots(self.base, job)? } else { job };
             let states = if is_resampled {
-                let samples = self.samples(range)?;
+                let samples = self.samples_with(range, buffer)?;
                 done.usage.scanned_samples = samples.len() as u64;
                 let states = self.fold(&samples)?;
                 done.samples = Some(samples);
@@ -985,6 +1021,14 @@ impl Reading {
         match self.origin()? {
             Origin::Stored(scan) => Ok(scan.samples(range)?),
             Origin::InPlace(source, resource) => Ok(source.read(resource, self.base, range)?),
+        }
+    }
+
+    /// As [`Reading::samples`], with what a buffer holds of the pages.
+    fn samples_with(&self, range: TimeRange, buffer: &mut SampleBuffer) -> Result<Samples, ReadError> {
+        match self.origin()? {
+            Origin::Stored(scan) => Ok(scan.samples_with(range, buffer)?),
+            Origin::InPlace(source, resource) => Ok(source.read(resource, range)?),
         }
     }
 

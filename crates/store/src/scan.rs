@@ -142,6 +142,14 @@ impl Scan {
         Ok(buffer.samples.insert(samples))
     }
 
+    /// As [`Scan::samples_in`], but the samples are the caller's: of the buffer it uses what was read of the pages.
+    ///
+    /// # Errors
+    /// As [`Scan::samples`].
+    pub fn samples_with(&self, range: TimeRange, buffer: &mut SampleBuffer) -> Result<Samples, StoreError> {
+        self.read_samples(range, buffer)
+    }
+
     fn read_samples(&self, range: TimeRange, buffer: &mut SampleBuffer) -> Result<Samples, StoreError> {
         let no_slots = || StoreError::NoSlots { key: self.view.spec.key.clone(), range };
         let Layout::Regular { period, phase_ticks } = self.view.spec.layout else { return Err(no_slots()) };

@@ -18,7 +18,7 @@ use crate::series::{Layout, SeriesId, SeriesSpec};
 use crate::sink::{FileSink, Written, finish_all};
 use crate::store::{Inner, Store, blocking};
 use crate::tail;
-use crate::write::{Receipt, check, feed_deletion, feed_rows};
+use crate::write::{Receipt, check, check_key, feed_deletion, feed_rows};
 
 /// A write that takes its rows piece by piece, in memory bounded by the largest of them.
 ///
@@ -120,11 +120,30 @@ impl StreamedWrite {
     /// # Errors
     /// As [`Store::write`]; and rows were lost before.
     pub async fn commit(mut self) -> Result<Receipt, StoreError> {
+        let key = self.key.take().map(|(key, sum)| (key, sum.digest() as i64));
+        self.commit_as(key).await
+    }
+
+    /// As [`commit`](StreamedWrite::commit), with an idempotency key and a checksum of what the rows were made from: the same
+    /// contents with the same key are written once, however they were cut into pieces.
+    ///
+    /// # Errors
+    /// As [`commit`](StreamedWrite::commit); and the key belongs to other contents, or is none.
+    pub async fn commit_with_key(
+        self,
+        key: impl Into<String>,
+        contents: u64,
+    ) -> Result<Receipt, StoreError> {
+        let key = key.into();
+        check_key(&key)?;
+        self.commit_as(Some((key, contents as i64))).await
+    }
+
+    async fn commit_as(mut self, key: Option<(String, i64)>) -> Result<Receipt, StoreError> {
         if self.is_incomplete {
             return Err(StoreError::Incomplete);
         }
         self.written.drafts.extend(tail_drafts(&self.waiting));
-        let key = self.key.take().map(|(key, sum)| (key, sum.digest() as i64));
         // Until it is published, or known not to be.
         self.announced.keep();
         let mut attempt = 1;

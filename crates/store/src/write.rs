@@ -4,6 +4,7 @@ use sheaf_model::{SamplePeriod, Tick, TimeRange};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{InvalidRows, StoreError};
+use crate::manifest::Stored;
 use crate::rows::{Rows, Starts, with_values};
 use crate::runs::sorted;
 use crate::series::{Layout, SeriesId, SeriesSpec};
@@ -69,9 +70,7 @@ impl Store {
     /// idempotency key may be sent again.
     pub async fn write(&self, write: Write) -> Result<Receipt, StoreError> {
         let Write { parts, deletions, key } = write;
-        if let Some(key) = key.as_ref().filter(|key| !(1..=255).contains(&key.len()) || key.contains('\0')) {
-            return Err(StoreError::InvalidKey { len: key.len() });
-        }
+        key.as_deref().map_or(Ok(()), check_key)?;
         self.0.specs(&deletions.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
         let mut streamed = StreamedWrite::new(self, key);
         deletions.into_iter().for_each(|(series, range)| streamed.delete(series, range));
@@ -84,12 +83,32 @@ impl Store {
         }
     }
 
+    /// The commit of the write that had this idempotency key, and the checksum of its contents; `None` if there was none, or
+    /// it was long ago.
+    ///
+    /// # Errors
+    /// The manifest can't be read.
+    pub async fn write_with_key(&self, key: &str) -> Result<Option<(i64, u64)>, StoreError> {
+        check_key(key)?;
+        let stored = self.0.manifest.read().await?.key(key).await?.filter(Stored::is_intact);
+        Ok(stored.map(|stored| (stored.row.commit, stored.row.payload as u64)))
+    }
+
     /// Deletes all rows of a series that start in `range`.
     ///
     /// # Errors
     /// As [`Store::write`].
     pub async fn delete(&self, series: SeriesId, range: TimeRange) -> Result<Receipt, StoreError> {
         self.write(Write::new().delete(series, range)).await
+    }
+}
+
+/// Checks that a text can be an idempotency key.
+pub(crate) fn check_key(key: &str) -> Result<(), StoreError> {
+    if (1..=255).contains(&key.len()) && !key.contains('\0') {
+        Ok(())
+    } else {
+        Err(StoreError::InvalidKey { len: key.len() })
     }
 }
 

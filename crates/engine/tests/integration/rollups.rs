@@ -137,12 +137,30 @@ async fn read(
     query: &Query,
     rollups: Option<&Arc<Rollups>>,
 ) -> (Vec<Vec<u64>>, Usage) {
+    read_in_blocks(snapshot, id, query, rollups, &[]).await
+}
+
+/// Reads blocks of so many values, one after the other, and lets go of memory after each; or all as it comes.
+async fn read_in_blocks(
+    snapshot: &Snapshot,
+    id: SeriesId,
+    query: &Query,
+    rollups: Option<&Arc<Rollups>>,
+    blocks: &'static [usize],
+) -> (Vec<Vec<u64>>, Usage) {
     let mut reading = read_stored(snapshot, id, query.clone(), rollups).await.unwrap();
     let wanted = reading.values() as usize;
     let columns = tokio::task::spawn_blocking(move || {
         let mut columns: Vec<Vec<u64>> = Vec::new();
-        for block in reading.by_ref() {
+        let mut sizes = blocks.iter().cycle();
+        loop {
+            if let Some(&values) = sizes.next() {
+                reading.release();
+                reading.set_block(values);
+            }
+            let Some(block) = reading.next() else { break };
             let block = block.unwrap();
+            assert!(blocks.is_empty() || block[0].len() <= 3000);
             columns.resize(block.len(), Vec::new());
             columns.iter_mut().zip(block).for_each(|(column, part)| column.extend(bits(&part)));
         }
@@ -163,6 +181,10 @@ async fn compare(
     let (cold, alone) = read(snapshot, id, query, None).await;
     assert_eq!(alone.kept_buckets, 0);
     let (kept, usage) = read(snapshot, id, query, Some(rollups)).await;
+    for rollups in [None, Some(rollups)] {
+        let (slow, _) = read_in_blocks(snapshot, id, query, rollups, &[1, 3000, 70]).await;
+        assert!(slow == cold, "{query:?} read slowly");
+    }
     match cold.iter().zip(&kept).position(|(cold, kept)| cold != kept) {
         None => Ok(usage),
         Some(column) => {

@@ -52,7 +52,11 @@ impl TimeUnit {
         }
     }
 
-    fn of(self, ticks: i64) -> Result<i64, WriteError> {
+    /// A tick in this unit, since 1970.
+    ///
+    /// # Errors
+    /// It does not fit.
+    pub fn of(self, ticks: i64) -> Result<i64, WriteError> {
         let time = Tick::new(ticks).map_err(|_| WriteError::NoTime { row: 0, ticks })?;
         let beyond = || WriteError::Time { time };
         match self {
@@ -123,6 +127,14 @@ impl<W: Write + Send> ParquetWriter<W> {
         let values = columns.iter().map(|column| Gathered::new(column.data_type)).collect();
         let group_rows = (GROUP_VALUES / (columns.len() + 1)).clamp(1, GROUP_ROWS);
         Ok(ParquetWriter { file, unit, columns, group_rows, times: Vec::new(), values })
+    }
+
+    /// Writes row groups of so many values, of all columns together, instead of 4 Mi: all of them are in memory until their
+    /// group is written.
+    #[must_use]
+    pub fn in_groups_of(mut self, values: usize) -> ParquetWriter<W> {
+        self.group_rows = (values / (self.columns.len() + 1)).clamp(1, GROUP_ROWS);
+        self
     }
 
     fn write_group(&mut self) -> Result<(), ParquetError> {
