@@ -30,7 +30,8 @@ pub use columns::{Columns, read_columns};
 pub use finalize::statistic;
 pub use in_memory::{MOST_VALUES, ReadError, read_samples};
 pub use ingest::{
-    ColumnProblem, Found, IngestError, IngestKey, IngestOptions, Ingested, IngestedSeries, Reopen, RowProblem, ingest,
+    ColumnProblem, Found, IngestError, IngestKey, IngestOptions, Ingested, IngestedSeries, Reopen,
+    RowProblem, ingest,
 };
 pub use ladder::fold_period;
 pub use resolve::{

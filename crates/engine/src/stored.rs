@@ -1028,7 +1028,7 @@ impl Reading {
     fn samples_with(&self, range: TimeRange, buffer: &mut SampleBuffer) -> Result<Samples, ReadError> {
         match self.origin()? {
             Origin::Stored(scan) => Ok(scan.samples_with(range, buffer)?),
-            Origin::InPlace(source, resource) => Ok(source.read(resource, range)?),
+            Origin::InPlace(..) => self.samples(range),
         }
     }
 

@@ -6,12 +6,17 @@
 mod api;
 pub(crate) mod app;
 pub(crate) mod auth;
+mod body;
+mod budget;
+mod connection;
 mod errors;
 mod extract;
 mod layers;
 mod metrics;
 mod openapi;
 mod router;
+mod streaming;
+mod values;
 mod wire;
 
 use std::io;
@@ -26,6 +31,7 @@ use hyper_util::rt::TokioTimer;
 use crate::data::DataError;
 use crate::settings::{Settings, Tls};
 use app::App;
+use connection::Patient;
 
 /// Listens until it is told to stop, then lets requests end.
 ///
@@ -91,9 +97,10 @@ async fn serve_app(
 fn patient<A: axum_server::Address, Acceptor>(
     server: Server<A, Acceptor>,
     app: &Arc<App>,
-) -> Server<A, Acceptor> {
+) -> Server<A, Patient<Acceptor>> {
     let limit = app.settings.limits.headers;
-    let mut server = server.first_request_timeout(limit);
+    let stall = app.settings.limits.stall;
+    let mut server = server.map(|acceptor| Patient::new(acceptor, stall)).first_request_timeout(limit);
     let builder = server.http_builder();
     builder.http1().timer(TokioTimer::new()).header_read_timeout(limit);
     builder.http2().timer(TokioTimer::new()).keep_alive_interval(limit);

@@ -4,6 +4,8 @@ mod cli;
 mod data;
 #[expect(dead_code, reason = "it is being built: what all handlers share is there before they are")]
 mod http;
+mod ingesting;
+mod reading;
 mod settings;
 
 use std::io::{self, ErrorKind, Write};

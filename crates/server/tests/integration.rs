@@ -14,6 +14,10 @@ mod reading;
 mod savings;
 #[path = "integration/serving.rs"]
 mod serving;
+#[path = "integration/uploads.rs"]
+mod uploads;
+#[path = "integration/values.rs"]
+mod values;
 
 use std::process::{Command, Output};
 

@@ -129,11 +129,7 @@ impl StreamedWrite {
     ///
     /// # Errors
     /// As [`commit`](StreamedWrite::commit); and the key belongs to other contents, or is none.
-    pub async fn commit_with_key(
-        self,
-        key: impl Into<String>,
-        contents: u64,
-    ) -> Result<Receipt, StoreError> {
+    pub async fn commit_with_key(self, key: impl Into<String>, contents: u64) -> Result<Receipt, StoreError> {
         let key = key.into();
         check_key(&key)?;
         self.commit_as(Some((key, contents as i64))).await

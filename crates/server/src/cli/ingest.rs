@@ -1,23 +1,18 @@
 //! `sheaf ingest`: tables into the store.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::json;
-use sheaf_db::ResourceMetadata;
-use sheaf_engine::{Found, IngestOptions, Ingested, IngestedSeries, Reopen, ingest};
-use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod, Tick, UnknownDataType};
-use sheaf_sources::{Input, SourceError, Table, TableFormat, TableOptions, open_table};
+use sheaf_engine::{Found, Ingested, IngestedSeries};
+use sheaf_model::Tick;
+use sheaf_sources::{Input, TableFormat, open_table};
 use sheaf_store::{Layout, Watch};
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs, Unit};
-use super::table_args::TableArgs;
+use crate::ingesting::{IngestArgs, describe};
 
 /// Write tables (CSV, JSON lines, Parquet) into the store, each in one commit
 #[derive(clap::Args)]
@@ -41,33 +36,13 @@ pub(crate) struct Args {
     /// Files, plain or compressed with gzip or zstd, or folders of them; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Catalog of the resources [default: what an export of Nexus says]
-    #[arg(long, value_name = "PATH")]
-    catalog: Option<CatalogId>,
-    /// Type of all values, like FLOAT32; a value that does not fit exactly is refused [default: that of the series in the
-    /// store, or INT64 or FLOAT64]
-    #[arg(long = "type", value_name = "TYPE", value_parser = data_type)]
-    data_type: Option<DataType>,
-    /// Sample period of all columns, like 10_min [default: found out]
-    #[arg(long)]
-    period: Option<SamplePeriod>,
-    /// Rows have no period: bills, events
-    #[arg(long, conflicts_with_all = ["period", "align"])]
-    irregular: bool,
-    /// Move rows to the nearest slots; of two in a slot the later one counts
-    #[arg(long)]
-    align: bool,
     #[command(flatten)]
-    table: TableArgs,
+    ingest: IngestArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Print one JSON object for each file
     #[arg(long)]
     json: bool,
-}
-
-fn data_type(text: &str) -> Result<DataType, UnknownDataType> {
-    text.to_ascii_uppercase().parse()
 }
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
@@ -97,9 +72,6 @@ pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
         Ok(ExitCode::SUCCESS)
     })
 }
-
-/// How often somebody looks whether it was cancelled while nothing can be read.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Some of several files are in the store, others are not.
 #[derive(Debug)]
@@ -135,64 +107,7 @@ impl Error for Interrupted {
 /// Reads a file and writes it.
 async fn take(args: &Args, data: &Data, path: &Path, watch: &Watch) -> Result<Ingested, Box<dyn Error>> {
     let input = if path.as_os_str() == "-" { Input::stdin() } else { Input::file(path) };
-    let options = args.table.options(args.period);
-    let again = input.again().map(|input| {
-        let options = options.clone();
-        Box::new(move || {
-            let once = || std::io::Error::other("it can be read only once");
-            let failed = || SourceError::Open { input: input.name().to_owned(), source: once() };
-            open_table(input.again().ok_or_else(failed)?, &options)
-        }) as Reopen
-    });
-    let table = opened(input, options, watch).await?;
-    let catalog = args.catalog.clone().or_else(|| table.metadata().catalog.clone());
-    let units = match &catalog {
-        Some(catalog) if data.source(catalog).await?.is_some() => {
-            return Err(format!(
-                "`{catalog}` is read in place: write into another catalog, or into the files of it"
-            )
-            .into());
-        }
-        Some(catalog) => data.units(catalog).await?,
-        None => HashMap::new(),
-    };
-    let options = IngestOptions {
-        catalog,
-        period: args.period,
-        irregular: args.irregular,
-        align: args.align,
-        data_type: args.data_type,
-        units: Arc::new(units),
-        ..IngestOptions::default()
-    };
-    let ingested = ingest(&data.store, table, again, &options, watch).await?;
-    let known = ingested.series.iter().filter_map(|series| {
-        let mut properties = Properties::default();
-        properties.insert("unit", series.unit.clone()?);
-        let (catalog, resource) = (series.catalog.clone(), series.resource.clone());
-        Some(ResourceMetadata { catalog, resource, properties })
-    });
-    data.database.metadata().patch(Vec::new(), known.collect()).await?;
-    Ok(ingested)
-}
-
-/// Opens a table. It may wait for its first rows for ever, so that is a thread which the program does not wait for.
-async fn opened(
-    input: Input,
-    options: TableOptions,
-    watch: &Watch,
-) -> Result<Box<dyn Table>, Box<dyn Error>> {
-    let (sender, mut receiver) = tokio::sync::oneshot::channel();
-    std::thread::spawn(move || {
-        // Nobody waits for it any more: that is all right.
-        let _unheard = sender.send(open_table(input, &options));
-    });
-    loop {
-        match tokio::time::timeout(PATIENCE, &mut receiver).await {
-            Ok(table) => return Ok(table.map_err(|_| "reading ended early")??),
-            Err(_) => watch.step("waiting", 0, 0)?,
-        }
-    }
+    Ok(args.ingest.order().take(data, input, Box::new(open_table), watch).await?)
 }
 
 /// Names of tables end like this.
@@ -242,48 +157,6 @@ fn add_folder(folder: &Path, inputs: &mut Vec<PathBuf>) -> Result<(), Box<dyn Er
 fn is_table(name: &str) -> bool {
     let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(name);
     name.rsplit_once('.').is_some_and(|(_, ending)| endings().any(|known| known == ending))
-}
-
-fn describe(ingested: &Ingested) -> serde_json::Value {
-    let rows = |found: Found| json!({ "rows": found.rows, "first": found.first });
-    let series = |series: &IngestedSeries| {
-        let (period, phase_ticks) = match series.layout {
-            Layout::Regular { period, phase_ticks } => (Some(period.to_string()), Some(phase_ticks)),
-            Layout::Irregular => (None, None),
-        };
-        json!({
-            "series": series.key,
-            "catalog": series.catalog.as_str(),
-            "resource": series.resource.as_str(),
-            "title": series.title,
-            "unit": series.unit,
-            "dataType": series.data_type.name(),
-            "promoted": series.promoted,
-            "samplePeriod": period,
-            "phaseTicks": phase_ticks,
-            "first": series.first_last.map(|(first, _)| first.to_string()),
-            "last": series.first_last.map(|(_, last)| last.to_string()),
-            "valid": series.valid,
-            "missing": series.missing,
-            "gaps": series.gaps,
-            "firstGap": series.first_gap.map(|start| start.to_string()),
-            "emptySlots": series.empty_slots,
-            "jittered": rows(series.jittered),
-            "mostJitterTicks": series.most_jitter_ticks,
-            "duplicates": rows(series.duplicates),
-            "outOfOrder": rows(series.out_of_order),
-        })
-    };
-    json!({
-        "input": ingested.input,
-        "commit": ingested.commit,
-        "rows": ingested.summary.rows,
-        "skipped": ingested.summary.skipped,
-        "errors": ingested.summary.errors,
-        "folds": ingested.summary.folds,
-        "detected": ingested.summary.detected,
-        "series": ingested.series.iter().map(series).collect::<Vec<_>>(),
-    })
 }
 
 /// Series that are printed one by one; of more, the others are in the JSON.

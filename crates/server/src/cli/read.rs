@@ -1,27 +1,27 @@
 //! `sheaf read`: values of resource paths, at any sample period.
 
-mod json;
 mod table;
 
 use std::error::Error;
 use std::io::Write;
-use std::ops::Range;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use clap::ValueEnum;
 use serde_json::json;
-use sheaf_engine::{Base, ReadError, Resolved, fold_period, read_columns, statistic};
-use sheaf_model::legality::{check_one_period, check_range};
-use sheaf_model::{DataType, ResourcePath, SamplePeriod, Threshold, Tick, TimeRange, Values};
-use sheaf_sources::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteValues};
-use sheaf_store::{Snapshot, Watch};
+use sheaf_engine::{Base, fold_period, statistic};
+use sheaf_model::legality::check_one_period;
+use sheaf_model::{ResourcePath, Threshold, Tick};
+use sheaf_store::Watch;
 use tokio::runtime::Handle;
 
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
 use super::output::Output;
+use crate::reading::encode::{self, Plain, encoder};
+use crate::reading::{Order, Request, Step, Steps};
 
 /// Read series at any sample period
 #[derive(clap::Args)]
@@ -97,15 +97,8 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let format = args.format()?;
     data::run(data::Unit::Count, async |watch| {
         let data = args.data.open().await?;
-        let mut request = Request::new(&data, &args.paths, args.begin, args.end, args.nan_threshold).await?;
-        if args.no_rollups {
-            for item in &mut request.items {
-                match &mut item.base {
-                    Base::Stored { rollups, .. } => *rollups = None,
-                    Base::InPlace { rollups, .. } => *rollups = None,
-                }
-            }
-        }
+        let (begin, end, threshold) = (args.begin, args.end, args.nan_threshold);
+        let request = Reader::new(&data, &args.paths, begin, end, threshold, !args.no_rollups).await?;
         if args.explain {
             return request.explain(args.json, out);
         }
@@ -127,7 +120,7 @@ pub(crate) async fn show(
     out: &mut (impl Write + Send),
 ) -> Result<(), Box<dyn Error>> {
     let format = if json { Format::Json } else { Format::Table };
-    Request::new(data, paths, None, None, None).await?.write(format, rows, out, watch)
+    Reader::new(data, paths, None, None, None, true).await?.write(format, rows, out, watch)
 }
 
 impl Args {
@@ -157,79 +150,43 @@ impl Args {
 /// Values of short series that are held at once where one path is written after the other: 8 MiB.
 const MOST_TOGETHER: u64 = 1 << 20;
 
+/// Values of a block, of all columns together: 32 MiB.
+const BLOCK_VALUES: usize = 1 << 22;
+
 /// So many values take long enough to write for another thread to read ahead.
 const MANY_VALUES: u64 = 1 << 17;
 
-/// What is written of one path.
-enum Part<'a> {
-    /// The values of the path with this number come.
-    Begin(usize),
-    /// Some of its values.
-    Values(&'a [f64]),
-    /// That was all.
-    End,
+/// A request whose values are written.
+struct Reader(Arc<Request>);
+
+impl Deref for Reader {
+    type Target = Request;
+
+    fn deref(&self) -> &Request {
+        &self.0
+    }
 }
 
-/// What is read of some paths.
-enum Step {
-    /// Their values come.
-    Begin,
-    /// Some of them: a column for each path, all of the same length.
-    Block(Vec<Vec<f64>>),
-    /// That was all.
-    End,
-}
-
-/// What is read, and from what.
-struct Request {
-    snapshot: Snapshot,
-    items: Vec<Resolved>,
-    units: Vec<Option<String>>,
-    period: SamplePeriod,
-    range: TimeRange,
-    threshold: Option<Threshold>,
-}
-
-impl Request {
+impl Reader {
     async fn new(
         data: &Data,
         paths: &[ResourcePath],
         begin: Option<Tick>,
         end: Option<Tick>,
         threshold: Option<Threshold>,
-    ) -> Result<Request, Box<dyn Error>> {
-        let period = check_one_period(paths.iter().map(ResourcePath::period))?;
-        let period = period.ok_or("there is no path to read")?;
-        let (items, units): (Vec<_>, Vec<_>) =
-            data.resolve(paths).await?.into_iter().map(|found| (found.resolved, found.unit)).unzip();
-        let stored = items.iter().filter_map(|item| match &item.base {
-            Base::Stored { series, .. } => Some(*series),
-            Base::InPlace { .. } => None,
-        });
-        let snapshot = data.store.snapshot(&stored.collect::<Vec<_>>()).await?;
-        let mut hull: Option<TimeRange> = None;
-        for item in &items {
-            let range = match &item.base {
-                Base::Stored { series, .. } => snapshot.range(*series)?,
-                Base::InPlace { series, .. } => series.range,
-            };
-            if let Some(range) = range {
-                hull = Some(hull.map_or(range, |hull| hull.hull(range)));
+        with_rollups: bool,
+    ) -> Result<Reader, Box<dyn Error>> {
+        // Before anything is looked for.
+        check_one_period(paths.iter().map(ResourcePath::period))?;
+        let mut found = data.resolve(paths).await?;
+        for found in found.iter_mut().filter(|_| !with_rollups) {
+            match &mut found.resolved.base {
+                Base::Stored { rollups, .. } => *rollups = None,
+                Base::InPlace { rollups, .. } => *rollups = None,
             }
         }
-        let hull = hull.map(|hull| period.widen(hull)).transpose()?;
-        let (begin, end) = match (begin, end, hull) {
-            (Some(begin), Some(end), _) => (begin, end),
-            (begin, end, Some(hull)) => (begin.unwrap_or(hull.begin()), end.unwrap_or(hull.end())),
-            (_, _, None) => {
-                return Err(
-                    "these series have no samples: say from when to when with --begin and --end".into()
-                );
-            }
-        };
-        let range = TimeRange::new(begin, end)?;
-        check_range(period, range)?;
-        Ok(Request { snapshot, items, units, period, range, threshold })
+        let request = Request::new(&data.store, found, begin, end, threshold).await?;
+        Ok(Reader(Arc::new(request)))
     }
 
     fn write(
@@ -239,190 +196,68 @@ impl Request {
         output: &mut (impl Write + Send),
         watch: &Watch,
     ) -> Result<(), Box<dyn Error>> {
-        match format {
+        let encoded = match format {
             Format::Table => {
                 let mut table = table::Table::new(self, rows);
-                self.side_by_side(watch, |starts, block| {
-                    table.take(starts, &block);
-                    Ok(())
-                })?;
-                table.print(output)?;
-            }
-            Format::Csv => {
-                let writer = CsvWriter::new(output, self.titles())?;
-                self.write_table(Box::new(writer), watch)?;
-            }
-            Format::Parquet => {
-                let unit = TimeUnit::for_times(self.range, self.period.ticks())?;
-                let writer = ParquetWriter::new(output, self.titles(), unit)?;
-                self.write_table(Box::new(writer), watch)?;
-            }
-            Format::Json => {
-                json::begin(self, output)?;
-                let mut is_first = true;
-                self.one_by_one(watch, |part| {
-                    match part {
-                        Part::Begin(at) => {
-                            is_first = true;
-                            json::begin_series(self, at, output)?;
-                        }
-                        Part::Values(values) => json::values(values, &mut is_first, output)?,
-                        Part::End => json::end_series(output)?,
+                self.read_ahead(Order::SideBySide, watch, |step| {
+                    if let Step::Block(block) = step {
+                        table.take(&block);
                     }
                     Ok(())
                 })?;
-                json::end(output)?;
+                return Ok(table.print(output)?);
             }
-            Format::F64 => {
-                let mut bytes = Vec::new();
-                self.one_by_one(watch, |part| {
-                    if let Part::Values(values) = part {
-                        bytes.resize(size_of_val(values), 0);
-                        for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
-                            *bytes = value.to_le_bytes();
-                        }
-                        output.write_all(&bytes)?;
-                    }
-                    Ok(())
-                })?;
-            }
-        }
-        Ok(())
+            Format::Csv => encode::Format::Csv,
+            Format::Json => encode::Format::Json { columns: 1 },
+            Format::Parquet => encode::Format::Parquet { group_values: None },
+            Format::F64 => encode::Format::F64,
+        };
+        let mut encoder = encoder(encoded, self, Plain::new(output))?;
+        self.read_ahead(encoded.order(MOST_TOGETHER), watch, |step| Ok(encoder.take(step)?))?;
+        Ok(encoder.finish()?)
     }
 
-    /// Hands on all values of the first path, then those of the next one. Short ones are read side by side.
-    fn one_by_one(
-        &self,
-        watch: &Watch,
-        mut take: impl FnMut(Part<'_>) -> Result<(), Box<dyn Error>>,
-    ) -> Result<(), Box<dyn Error>> {
-        let rows = self.range.count(self.period);
-        let together = usize::try_from(MOST_TOGETHER / rows.max(1)).unwrap_or(usize::MAX).max(1);
-        let mut all: Vec<Vec<f64>> = Vec::new();
-        self.read_ahead(together, watch, |paths, step| match (step, paths.len()) {
-            (Step::Begin, 1) => take(Part::Begin(paths.start)),
-            (Step::Block(block), 1) => block.iter().try_for_each(|values| take(Part::Values(values))),
-            (Step::End, 1) => take(Part::End),
-            (Step::Begin, _) => {
-                all = vec![Vec::new(); paths.len()];
-                Ok(())
-            }
-            (Step::Block(block), _) => {
-                for (all, values) in all.iter_mut().zip(block) {
-                    if all.is_empty() { *all = values } else { all.extend(values) }
-                }
-                Ok(())
-            }
-            (Step::End, _) => paths.zip(&all).try_for_each(|(path, values)| {
-                take(Part::Begin(path))?;
-                take(Part::Values(values))?;
-                take(Part::End)
-            }),
-        })
-    }
-
-    fn write_table(
-        &self,
-        mut writer: Box<dyn TableWriter + '_>,
-        watch: &Watch,
-    ) -> Result<(), Box<dyn Error>> {
-        self.side_by_side(watch, |starts, block| {
-            let block: Vec<Values> = block.into_iter().map(Values::F64).collect();
-            let values: Vec<_> = block.iter().map(|values| WriteValues { values, validity: None }).collect();
-            Ok(writer.write(starts, &values)?)
-        })?;
-        Ok(writer.finish()?)
-    }
-
-    /// Hands on blocks with a column for each path, and the begins of their values.
-    fn side_by_side(
-        &self,
-        watch: &Watch,
-        mut take: impl FnMut(&[i64], Vec<Vec<f64>>) -> Result<(), Box<dyn Error>>,
-    ) -> Result<(), Box<dyn Error>> {
-        let mut next = self.range.begin().ticks();
-        let mut starts = Vec::new();
-        self.read_ahead(self.items.len(), watch, |_, step| {
-            let Step::Block(block) = step else { return Ok(()) };
-            let rows = block.first().map_or(0, Vec::len) as i64;
-            starts.clear();
-            starts.extend((0..rows).map(|row| next + row * self.period.ticks()));
-            next += rows * self.period.ticks();
-            take(&starts, block)
-        })
-    }
-
-    /// Hands on the values of so many paths at a time, block by block. Where there are many, another thread reads the next
-    /// block while one is taken.
+    /// Hands on values, step by step. Where there are many, another thread reads the next block while one is taken.
     fn read_ahead(
         &self,
-        together: usize,
+        order: Order,
         watch: &Watch,
-        mut take: impl FnMut(Range<usize>, Step) -> Result<(), Box<dyn Error>>,
+        mut take: impl FnMut(Step) -> Result<(), Box<dyn Error>>,
     ) -> Result<(), Box<dyn Error>> {
-        let all = self.range.count(self.period).saturating_mul(self.items.len() as u64);
+        let all = self.values();
         let mut done = 0;
-        let mut take = |paths: Range<usize>, step: Step| {
-            if let Step::Block(block) = &step {
-                done += block.iter().map(|column| column.len() as u64).sum::<u64>();
-                watch.step("reading values", done, all)?;
+        let mut take = |step: Step| {
+            match &step {
+                Step::Values(values) => done += values.len() as u64,
+                Step::Block(block) => done += block.iter().map(|column| column.len() as u64).sum::<u64>(),
+                Step::Begin(_) | Step::End => {}
             }
-            take(paths, step)
+            watch.step("reading values", done, all)?;
+            take(step)
         };
-        let runtime = Handle::current();
+        let mut steps = Steps::new(self.0.clone(), order, Handle::current(), Watch::default());
         // This thread blocks. Nothing else waits on it but Ctrl-C, which has another one.
         tokio::task::block_in_place(|| {
             if all < MANY_VALUES {
-                return self.read(together, &runtime, take);
+                while let Some(step) = steps.next(BLOCK_VALUES)? {
+                    take(step)?;
+                }
+                return Ok(());
             }
             std::thread::scope(|scope| {
-                let (sender, steps) = mpsc::sync_channel(0);
+                let (sender, received) = mpsc::sync_channel(0);
                 scope.spawn(move || {
-                    let read = self.read(together, &runtime, |paths, step| {
-                        sender.send(Ok((paths, step))).map_err(|_takes_no_more| None)
-                    });
-                    if let Err(Some(error)) = read {
-                        // Who takes no more has a reason of its own.
-                        let _ = sender.send(Err(error));
-                    }
+                    // Who takes no more has a reason of its own.
+                    while let Some(step) = steps.next(BLOCK_VALUES).transpose()
+                        && sender.send(step).is_ok()
+                    {}
                 });
-                for step in steps {
-                    let (paths, step) = step?;
-                    take(paths, step)?;
+                for step in received {
+                    take(step?)?;
                 }
                 Ok(())
             })
         })
-    }
-
-    /// Hands on the values of so many paths at a time, block by block.
-    fn read<E: From<ReadError>>(
-        &self,
-        together: usize,
-        runtime: &Handle,
-        mut take: impl FnMut(Range<usize>, Step) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for first in (0..self.items.len()).step_by(together) {
-            let paths = first..self.items.len().min(first + together);
-            let items = &self.items[paths.clone()];
-            let columns =
-                runtime.block_on(read_columns(&self.snapshot, items, self.range, self.threshold))?;
-            take(paths.clone(), Step::Begin)?;
-            for block in columns {
-                take(paths.clone(), Step::Block(block?))?;
-            }
-            take(paths, Step::End)?;
-        }
-        Ok(())
-    }
-
-    fn titles(&self) -> Vec<WriteColumn> {
-        let column = |(item, unit): (&Resolved, &Option<String>)| WriteColumn {
-            title: item.path.to_string(),
-            unit: unit.clone(),
-            data_type: DataType::Float64,
-        };
-        self.items.iter().zip(&self.units).map(column).collect()
     }
 
     /// Prints how the values would be computed.

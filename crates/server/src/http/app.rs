@@ -10,6 +10,7 @@ use super::auth::gate::Gate;
 use super::auth::limiter::Limiter;
 use super::auth::oidc::Providers;
 use super::metrics::Metrics;
+use super::streaming::{StreamLimits, Streams};
 use crate::data::Data;
 use crate::settings::Settings;
 
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) data: Data,
     pub(crate) settings: Settings,
     pub(crate) metrics: Metrics,
+    /// Makes answers of values.
+    pub(crate) streams: Streams,
     /// What can be read without credentials.
     pub(crate) anonymous: Anonymous,
     /// Who has which secret, and what users may do.
@@ -39,12 +42,21 @@ impl App {
     /// A setting that is not right.
     pub(crate) fn new(data: Data, settings: Settings) -> Result<App, ServeError> {
         let anonymous = Anonymous::new(&settings.auth.anonymous_read)?;
+        let limits = &settings.limits;
+        let streams = Streams::new(StreamLimits {
+            scans: limits.scans,
+            memory: limits.memory_bytes as u64,
+            stall: limits.stall,
+        });
+        let metrics = Metrics::default();
+        metrics.register(|registry| streams.register(registry));
         let providers = Providers::new(&settings.auth.oidc)?;
         let access = Gate::new(&data.database, providers.enabled());
         Ok(App {
             data,
             settings,
-            metrics: Metrics::default(),
+            metrics,
+            streams,
             anonymous,
             access,
             providers,

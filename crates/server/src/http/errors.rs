@@ -259,6 +259,11 @@ impl From<PathRejection> for ApiError {
     }
 }
 
+/// What to say of an upload beyond the limit.
+pub(crate) fn too_large_upload() -> ApiError {
+    ApiError::too_large("the body of the request is too large (limits.upload); nothing was written")
+}
+
 /// What to say of a body beyond the limit.
 pub(crate) fn too_large_body() -> ApiError {
     ApiError::too_large("the body of the request is too large (limits.body)")

@@ -41,6 +41,11 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(users::oidc::schemes))
         .routes(routes!(users::oidc::authenticate, users::oidc::authenticate_by_link))
         .routes(routes!(users::oidc::answer))
+        .routes(routes!(data::data))
+        .routes(routes!(data::batch))
+        .routes(routes!(series::series, series::delete))
+        .routes(routes!(records::records))
+        .routes(routes!(ingest::ingest))
 }
 
 /// All routes, with what happens to every request on the way.

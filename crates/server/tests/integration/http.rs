@@ -73,6 +73,13 @@ impl Server {
         &self.address
     }
 
+    /// Memory that the process has, as the system counts it.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// What the server has printed so far.
     pub(crate) fn log(&self) -> String {
         self.log.text()

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, presets};
 use sheaf_model::{SamplePeriod, TimeRange};
 
-use super::Request;
 use crate::cli::data;
+use crate::reading::Request;
 
 /// Characters of a sparkline.
 const WIDTH: u64 = 60;
@@ -45,20 +45,23 @@ impl Table {
     }
 
     /// Takes up a block of values.
-    pub(super) fn take(&mut self, starts: &[i64], columns: &[Vec<f64>]) {
+    pub(super) fn take(&mut self, columns: &[Vec<f64>]) {
+        let rows = columns.first().map_or(0, Vec::len);
+        let first = self.range.begin().ticks() + self.rows as i64 * self.period.ticks();
+        let start = |at: usize| first + at as i64 * self.period.ticks();
         for (look, column) in self.looks.iter_mut().zip(columns) {
             look.take(self.rows, column);
         }
-        let row = |at: usize| (starts[at], columns.iter().map(|column| column[at]).collect());
+        let row = |at: usize| (start(at), columns.iter().map(|column| column[at]).collect());
         let most_first = self.most_rows.div_ceil(2);
         let most_last = self.most_rows - most_first;
-        let to_first = starts.len().min(most_first - self.first.len());
+        let to_first = rows.min(most_first - self.first.len());
         self.first.extend((0..to_first).map(row));
-        let to_last = (starts.len() - to_first).min(most_last);
-        self.last.extend((starts.len() - to_last..starts.len()).map(row));
+        let to_last = (rows - to_first).min(most_last);
+        self.last.extend((rows - to_last..rows).map(row));
         let beyond = self.last.len().saturating_sub(most_last);
         self.last.drain(..beyond);
-        self.rows += starts.len() as u64;
+        self.rows += rows as u64;
     }
 
     pub(super) fn print(&self, out: &mut impl Write) -> io::Result<()> {
