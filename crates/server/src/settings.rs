@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use layers::{Layers, SettingsArgs, SettingsError};
+pub(crate) use layers::{Layers, SettingsArgs, SettingsError, place};
 use value::{Bytes, Span};
 
 use crate::data::{DataError, Place};

@@ -12,6 +12,7 @@ use sheaf_store::Watch;
 
 pub(crate) use crate::data::Data;
 use crate::data::Place;
+use crate::settings;
 
 /// Where the data are.
 #[derive(clap::Args)]
@@ -23,11 +24,14 @@ pub(crate) struct DataArgs {
     /// the data folder]
     #[arg(long, value_name = "URL", env = "SHEAF_DATABASE", hide_env_values = true)]
     database: Option<String>,
+    /// The settings file, which may say both [default: sheaf.toml in the data folder, if it is there]
+    #[arg(long, value_name = "FILE", env = "SHEAF_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 impl DataArgs {
     fn place(&self) -> Result<Place, Box<dyn Error>> {
-        Ok(Place::new(self.data_dir.clone(), self.database.clone())?)
+        Ok(settings::place(self.config.clone(), self.data_dir.clone(), self.database.clone())?)
     }
 
     /// The folder and the database, which must both be there.

@@ -122,6 +122,29 @@ impl clap::FromArgMatches for SettingsArgs {
     }
 }
 
+/// Where the data are, for commands that take no other settings: these options over the settings file, so that a command
+/// finds what the server beside it works on.
+///
+/// # Errors
+/// The file can't be read, or has something that is no setting.
+pub(crate) fn place(
+    config: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    database: Option<String>,
+) -> Result<Place, SettingsError> {
+    let file = match config {
+        Some(file) => Some(file),
+        None => Some(Place::new(data_dir.clone(), None)?.folder().join(FILE)).filter(|file| file.is_file()),
+    };
+    let mut layers = Layers { values: BTreeMap::new(), entries: BTreeMap::new() };
+    if let Some(file) = file {
+        layers.read(&file)?;
+    }
+    let data_dir = if data_dir.is_some() { data_dir } else { layers.optional("data_dir")? };
+    let database = if database.is_some() { database } else { layers.optional("database")? };
+    Ok(Place::new(data_dir, database)?)
+}
+
 impl SettingsArgs {
     /// These flags and variables over the settings file over the defaults.
     ///

@@ -137,6 +137,29 @@ fn commands_say_what_they_did_and_what_is_wrong() {
 }
 
 #[test]
+fn commands_find_the_data_that_the_settings_file_names() {
+    let server = Server::start(&[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let config = elsewhere.path().join("sheaf.toml");
+    std::fs::write(&config, format!("data_dir = {:?}\n", server.folder())).unwrap();
+    let sheaf = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sheaf"));
+        let output = command.args(args).env_remove("SHEAF_DATA_DIR").output().unwrap();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let config = config.to_str().unwrap();
+    let (code, printed, _) = sheaf(&["token", "create", "--name", "a", "--config", config]);
+    assert_eq!((code, me(&server, printed.lines().next_back().unwrap()).status), (Some(0), 200));
+    // A flag comes before the file; one that is wrong is named.
+    let folder = elsewhere.path().to_str().unwrap();
+    let (code, _, error) = sheaf(&["token", "list", "--config", config, "--data-dir", folder]);
+    assert!(code == Some(1) && error.contains("there is no store in"), "{error}");
+    std::fs::write(config, "databas = 1\n").unwrap();
+    let (code, _, error) = sheaf(&["token", "list", "--data-dir", folder]);
+    assert!(code == Some(1) && error.contains("sheaf.toml") && error.contains("database"), "{error}");
+}
+
+#[test]
 fn whatever_is_no_token_is_refused() {
     let server = Server::start(&["--auth-anonymous-read", "/demo/.*"]);
     for header in
