@@ -8,17 +8,23 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::{Buf, Bytes};
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
 use sheaf_sources::{Batch, Column, Metadata, Place, SourceError, Summary, Table};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 /// Pieces of a body that wait to be read; each is what one read of the connection gave, 400 KiB at most.
 const WAITING: usize = 4;
+
+/// How much of a body that nobody wants is read on, and for how long: a client that is still sending hears why once it is done, and
+/// not that the connection is gone.
+const LINGER_BYTES: usize = 1 << 20;
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The largest window of zstd that is unpacked: 128 MiB.
 const MOST_WINDOW_LOG: u32 = 27;
@@ -48,11 +54,12 @@ pub(crate) enum Problem {
 }
 
 /// What is known of a body.
-#[derive(Default)]
 struct Facts {
     problem: OnceLock<Problem>,
     /// A checksum of all of it, once all of it was received.
     contents: Arc<OnceLock<u64>>,
+    given_up: Notify,
+    ended: Semaphore,
 }
 
 impl Incoming {
@@ -60,7 +67,12 @@ impl Incoming {
     /// to begin with, which says how it is read.
     pub(crate) fn new(body: Body, most_bytes: u64, stall: Duration, sum: Option<Sha256>) -> Incoming {
         let (sender, receiver) = channel(WAITING);
-        let facts = Arc::new(Facts::default());
+        let facts = Arc::new(Facts {
+            problem: OnceLock::new(),
+            contents: Arc::default(),
+            given_up: Notify::new(),
+            ended: Semaphore::new(0),
+        });
         tokio::spawn(receive(body, most_bytes, stall, sum, sender, facts.clone()));
         Incoming { receiver: Arc::new(Mutex::new(receiver)), facts }
     }
@@ -73,6 +85,13 @@ impl Incoming {
     /// The checksum of all of it, which is there once it was read to its end.
     pub(crate) fn contents(&self) -> Arc<OnceLock<u64>> {
         self.facts.contents.clone()
+    }
+
+    /// Wants no more of it, and waits until the client was given a moment to end.
+    pub(crate) async fn give_up(&self) {
+        self.facts.given_up.notify_one();
+        // Nobody closes it.
+        let _ended = self.facts.ended.acquire().await;
     }
 
     /// A reader of what it holds.
@@ -100,15 +119,51 @@ impl Incoming {
     }
 }
 
+/// Reads a little more of a body that nobody wants.
+pub(crate) async fn forget(body: Body) {
+    linger(&mut body.into_data_stream()).await;
+}
+
+async fn linger(pieces: &mut BodyDataStream) {
+    let read = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(piece)) = pieces.next().await
+            && piece.len() <= left
+        {
+            left -= piece.len();
+        }
+    };
+    // Long enough.
+    let _late = timeout(LINGER, read).await;
+}
+
 async fn receive(
     body: Body,
     most_bytes: u64,
     stall: Duration,
-    mut sum: Option<Sha256>,
+    sum: Option<Sha256>,
     sender: Sender<io::Result<Bytes>>,
     facts: Arc<Facts>,
 ) {
     let mut pieces = body.into_data_stream();
+    tokio::select! {
+        is_wanted = hand_on(&mut pieces, most_bytes, stall, sum, sender, &facts) => if !is_wanted {
+            linger(&mut pieces).await;
+        },
+        () = facts.given_up.notified() => linger(&mut pieces).await,
+    }
+    facts.ended.add_permits(1);
+}
+
+/// Hands all pieces on; whether somebody wanted them all.
+async fn hand_on(
+    pieces: &mut BodyDataStream,
+    most_bytes: u64,
+    stall: Duration,
+    mut sum: Option<Sha256>,
+    sender: Sender<io::Result<Bytes>>,
+    facts: &Facts,
+) -> bool {
     let mut received: u64 = 0;
     loop {
         let refuse = |problem: Problem, text: String| {
@@ -127,7 +182,7 @@ async fn receive(
             Ok(piece) => piece,
             Err(error) => {
                 let _gone = sender.send(Err(error)).await;
-                return;
+                return facts.problem.get() != Some(&Problem::TooLarge);
             }
         };
         received += piece.len() as u64;
@@ -135,7 +190,7 @@ async fn receive(
             sum.update(&piece);
         }
         if sender.send(Ok(piece)).await.is_err() {
-            return;
+            return false;
         }
     }
     if let Some(sum) = sum {
@@ -144,6 +199,7 @@ async fn receive(
         // This task alone sets it, once.
         let _first = facts.contents.set(sum);
     }
+    true
 }
 
 /// Reads a body as it comes.

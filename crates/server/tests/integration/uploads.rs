@@ -32,7 +32,7 @@ fn minutes(rows: usize) -> String {
 }
 
 fn ingest<'a>(server: &'a Server, token: &str, query: &str) -> Ask<'a> {
-    server.post(&format!("/api/v1/ingest?{query}")).token(token).header("connection", "close")
+    server.post(&format!("/api/v1/ingest?{query}")).token(token)
 }
 
 /// The keys of all series.
@@ -105,15 +105,7 @@ fn what_can_not_be_taken_is_said_and_leaves_nothing() {
     let (server, token) = serve(&[]);
     let good = minutes(10);
     let send = |query: &str, kind: &str, body: &str| ingest(&server, &token, query).body(kind, body).send();
-    refused(
-        &server
-            .post("/api/v1/ingest?catalog=/plant/a")
-            .header("connection", "close")
-            .body("text/csv", good.clone())
-            .send(),
-        401,
-        "",
-    );
+    refused(&server.post("/api/v1/ingest?catalog=/plant/a").body("text/csv", good.clone()).send(), 401, "");
     refused(&send("catalog=/other/a", "text/csv", &good), 403, "/other/a");
     refused(&send("", "text/csv", &good), 422, "`catalog`");
     refused(&send("catalog=plant", "text/csv", &good), 422, "parameter `catalog`: `plant`");

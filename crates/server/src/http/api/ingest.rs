@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use clap::error::{ContextKind, ContextValue};
@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 use crate::data::blocking;
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
-use crate::http::body::{Encoding, Incoming, WholeTable};
+use crate::http::body::{Encoding, Incoming, WholeTable, forget};
 use crate::http::errors::{ApiError, too_large_upload};
 use crate::http::extract::{Json, Query};
 use crate::ingesting::{IngestArgs, IngestFailure, Opener, Order, describe};
@@ -76,6 +76,7 @@ struct Parameters {
     responses(
         (status = 200, description = "The report; with `repeated` if all of it was written before", body = Object),
         (status = 207, description = "Some rows were skipped; the report says which", body = Object),
+        (status = 400, description = "The query can't be read", body = String),
         (status = 401, description = "Nobody has signed in", body = String),
         (status = 403, description = "The catalog may not be written to", body = String),
         (status = 408, description = "The client stopped sending", body = String),
@@ -87,34 +88,24 @@ struct Parameters {
 )]
 pub(crate) async fn ingest(
     State(app): State<Shared>,
-    caller: Caller,
+    caller: Result<Caller, ApiError>,
     headers: HeaderMap,
-    Query(mut parameters): Query<Vec<(String, String)>>,
+    parameters: Result<Query<Vec<(String, String)>>, ApiError>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let format = take(&mut parameters, "format")?;
-    let known = |name: String| {
-        TableFormat::from_str(&name)
-            .map_err(|error| ApiError::unprocessable(format!("parameter `format`: {error}")))
+    let wanted = match Wanted::new(&app, caller, &headers, parameters).await {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            // Who waits for a word before sending it needs none.
+            if !headers.contains_key(EXPECT) {
+                forget(body).await;
+            }
+            return Err(error);
+        }
     };
-    let format = format.map(known).transpose()?;
-    let format = match format {
-        Some(format) => Some(format),
-        None => format_of(&headers)?,
-    };
-    let args = arguments(&parameters)?;
-    let Some(catalog) = args.catalog.clone() else {
-        return Err(ApiError::unprocessable(
-            "parameter `catalog`: say which catalog the series go to, like /plant/mast",
-        ));
-    };
-    let encoding = encoding_of(&headers)?;
-    let key = key_of(&headers)?;
-    caller.require_write(&app, &catalog).await?;
-    let mut order = args.order();
-    order.table.format = format;
+    let Wanted { catalog, mut order, encoding, key, contents } = wanted;
     let limits = &app.settings.limits;
-    let sum = key.is_some().then(|| Sha256::new_with_prefix(canonical(&parameters, format, encoding)));
+    let sum = key.is_some().then(|| Sha256::new_with_prefix(contents));
     let incoming = Incoming::new(body, limits.upload_bytes, limits.stall, sum);
     if let Some(key) = key {
         let key = stored_key(&catalog, &key);
@@ -123,13 +114,61 @@ pub(crate) async fn ingest(
         }
         order = order.with_key(IngestKey { key, contents: incoming.contents() });
     }
-    let result = written(&app, incoming.clone(), encoding, order).await;
-    let ingested = result.map_err(|error| match incoming.problem() {
-        Some(problem) => refused(&app, problem),
-        None => error.into(),
-    })?;
-    let status = if ingested.summary.skipped > 0 { StatusCode::MULTI_STATUS } else { StatusCode::OK };
-    Ok((status, Json(describe(&ingested))).into_response())
+    match written(&app, incoming.clone(), encoding, order).await {
+        Ok(ingested) => {
+            let is_part = ingested.summary.skipped > 0;
+            let status = if is_part { StatusCode::MULTI_STATUS } else { StatusCode::OK };
+            Ok((status, Json(describe(&ingested))).into_response())
+        }
+        Err(error) => {
+            incoming.give_up().await;
+            Err(match incoming.problem() {
+                Some(problem) => refused(&app, problem),
+                None => error.into(),
+            })
+        }
+    }
+}
+
+/// What a client wants of a body, found right.
+struct Wanted {
+    catalog: CatalogId,
+    order: Order,
+    encoding: Encoding,
+    key: Option<String>,
+    /// All that says how the body is read.
+    contents: String,
+}
+
+impl Wanted {
+    async fn new(
+        app: &App,
+        caller: Result<Caller, ApiError>,
+        headers: &HeaderMap,
+        parameters: Result<Query<Vec<(String, String)>>, ApiError>,
+    ) -> Result<Wanted, ApiError> {
+        let (caller, Query(mut parameters)) = (caller?, parameters?);
+        let format = take(&mut parameters, "format")?;
+        let known = |name: String| {
+            TableFormat::from_str(&name)
+                .map_err(|error| ApiError::unprocessable(format!("parameter `format`: {error}")))
+        };
+        let format = match format.map(known).transpose()? {
+            Some(format) => Some(format),
+            None => format_of(headers)?,
+        };
+        let args = arguments(&parameters)?;
+        let Some(catalog) = args.catalog.clone() else {
+            return Err(ApiError::unprocessable(
+                "parameter `catalog`: say which catalog the series go to, like /plant/mast",
+            ));
+        };
+        let (encoding, key) = (encoding_of(headers)?, key_of(headers)?);
+        caller.require_write(app, &catalog).await?;
+        let mut order = args.order();
+        order.table.format = format;
+        Ok(Wanted { catalog, order, encoding, key, contents: canonical(&parameters, format, encoding) })
+    }
 }
 
 /// Writes the table in a task of its own: what is committed gets its units, too. If the request ends early, so does the task.

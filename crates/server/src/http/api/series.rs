@@ -96,6 +96,7 @@ impl SeriesQuery {
         (Vec<u8> = "application/octet-stream"),
     )),
     (status = 304, description = "What the client has still holds"),
+    (status = 400, description = "The query can't be read", body = String),
     (status = 401, description = "Nobody has signed in", body = String),
     (status = 403, description = "A catalog may not be read", body = String),
     (status = 404, description = "There is no such series", body = String),
@@ -293,6 +294,7 @@ impl DeleteQuery {
 /// Deletes the samples of series in a range, all in one commit.
 #[utoipa::path(delete, path = "/api/v1/series", tag = "data", params(DeleteQuery), responses(
     (status = 200, description = "What was deleted, and the commit", body = Object),
+    (status = 400, description = "The query can't be read", body = String),
     (status = 401, description = "Nobody has signed in", body = String),
     (status = 403, description = "A catalog may not be written to", body = String),
     (status = 404, description = "There is no such series", body = String),
