@@ -5,6 +5,7 @@
 //! is still so. PostgreSQL has no such number, and is asked for the head and the counter of changes with one statement.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -31,6 +32,8 @@ pub(crate) struct Pulses {
     options: Options,
     coalesced: Coalesced<Pulse>,
     connection: Mutex<Option<Connection>>,
+    /// How many connections there were.
+    connections: AtomicI64,
 }
 
 /// A connection of its own, which never writes and on which no view is open. Made when it is first needed, and anew after an
@@ -38,7 +41,9 @@ pub(crate) struct Pulses {
 enum Connection {
     Sqlite {
         connection: SqliteConnection,
-        /// What was read after the number was this. Numbers of another connection can't be compared with it.
+        /// The how many-eth it is. Each of them counts commits anew.
+        number: i64,
+        /// What was read after the count was this.
         last: Option<(i64, Pulse)>,
     },
     Postgres(PgConnection),
@@ -46,7 +51,12 @@ enum Connection {
 
 impl Pulses {
     pub(crate) fn new(options: Options) -> Pulses {
-        Pulses { options, coalesced: Coalesced::new(), connection: Mutex::new(None) }
+        Pulses {
+            options,
+            coalesced: Coalesced::new(),
+            connection: Mutex::new(None),
+            connections: AtomicI64::new(0),
+        }
     }
 
     /// Closes the connection. SQLite tidies up its files when the last one is closed.
@@ -65,15 +75,26 @@ fn failure(database: &Database, error: sqlx::Error) -> ManifestError {
 }
 
 impl Database {
-    /// The head and the counter of other changes, as of some time after the call.
+    /// The head and the number of other changes, as of some time after the call.
     pub(crate) async fn pulse(&self) -> Result<Pulse, ManifestError> {
-        let pulses = self.pulses();
-        pulses.coalesced.get(async || self.ask().await).await
+        let asked = async || {
+            let database = self.clone();
+            // A task of its own goes on when nobody waits for it any more: a connection in the middle of a question would be lost.
+            let answer = tokio::spawn(async move { database.ask().await }).await;
+            answer.unwrap_or_else(|error| {
+                Err(ManifestError::Database {
+                    database: self.describe().to_string(),
+                    action: "read table `head`".to_string(),
+                    source: error.into(),
+                })
+            })
+        };
+        self.pulses().coalesced.get(asked).await
     }
 
     async fn ask(&self) -> Result<Pulse, ManifestError> {
         let mut place = self.pulses().connection.lock().await;
-        // Taken out, so that one whose answer nobody waited for is not asked again.
+        // Taken out, so that one that has failed is not asked again.
         if let Some(connection) = place.take()
             && let Ok((connection, pulse)) = self.ask_on(connection).await
         {
@@ -81,9 +102,11 @@ impl Database {
             return Ok(pulse);
         }
         // None was there, or it was cut off.
+        let number = self.pulses().connections.fetch_add(1, Ordering::Relaxed);
         let connection = match &self.pulses().options {
             Options::Sqlite(options) => {
-                options.connect().await.map(|connection| Connection::Sqlite { connection, last: None })
+                let connection = options.connect().await;
+                connection.map(|connection| Connection::Sqlite { connection, number, last: None })
             }
             Options::Postgres(options) => options.connect().await.map(Connection::Postgres),
         };
@@ -95,7 +118,7 @@ impl Database {
 
     async fn ask_on(&self, connection: Connection) -> Result<(Connection, Pulse), ManifestError> {
         match connection {
-            Connection::Sqlite { mut connection, last } => {
+            Connection::Sqlite { mut connection, number, last } => {
                 let version: i64 = sqlx::query_scalar("PRAGMA data_version")
                     .fetch_one(&mut connection)
                     .await
@@ -105,10 +128,11 @@ impl Database {
                     // What is committed after the number was asked for changes the next one.
                     _ => {
                         let mut read = self.manifest().read().await?;
-                        Pulse { head: read.head().await?, beside: version }
+                        Pulse { head: read.head().await?, beside: number << 32 | version & 0xffff_ffff }
                     }
                 };
-                Ok((Connection::Sqlite { connection, last: Some((version, pulse.clone())) }, pulse))
+                let last = Some((version, pulse.clone()));
+                Ok((Connection::Sqlite { connection, number, last }, pulse))
             }
             Connection::Postgres(mut connection) => {
                 // The number of the next transaction that changes anything.

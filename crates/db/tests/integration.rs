@@ -11,6 +11,7 @@ mod integration {
     mod metadata;
     mod old_stores;
     mod opening;
+    mod pulse;
     mod rows;
     mod several;
     mod together;

@@ -57,7 +57,7 @@ pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
 pub use merge_policy::{MergePolicy, SegmentInfo};
-pub use now::{Names, Now};
+pub use now::Now;
 pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};
 pub use rows::{Rows, RowsError, Starts};
 pub use scan::{LentBuffer, SampleBuffer, SampleBuffers, Scan};

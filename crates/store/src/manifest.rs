@@ -52,7 +52,8 @@ pub trait Manifest: Debug + Send + Sync {
 pub struct Pulse {
     /// The head; `None` in a new database.
     pub head: Option<Stored<HeadRow>>,
-    /// Another number after each change of what the database keeps beside the manifest, as far as reads depend on it.
+    /// Another number after each change of what the database keeps beside the manifest; it may also be one without such a
+    /// change.
     pub beside: i64,
 }
 

@@ -10,21 +10,13 @@ use crate::series::SeriesId;
 use crate::snapshot::Snapshot;
 use crate::view;
 
-/// The state that a store was in when it was asked for.
+/// The state that a store and its database were in when somebody asked. As long as it is the same, nothing has changed in
+/// them: neither samples, nor which series there are, nor anything that the database keeps beside. So what was found out after
+/// a state was asked for holds for whoever asks later and is given the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Now {
     commit: i64,
     nonce: i64,
-    names: Names,
-}
-
-/// What series there are, and what the database holds beside the manifest: as long as two states have the same, a path means
-/// the same in both. That holds over any number of commits that only write or delete samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Names {
-    // No id is used twice, and one is left out for each series that goes; so with one that comes, one of both changes.
-    next_series: i64,
-    series_count: i64,
     beside: i64,
 }
 
@@ -38,11 +30,6 @@ impl Now {
     pub fn nonce(self) -> i64 {
         self.nonce
     }
-
-    /// What paths mean.
-    pub fn names(self) -> Names {
-        self.names
-    }
 }
 
 impl Store {
@@ -54,9 +41,7 @@ impl Store {
         let pulse = self.0.manifest.pulse().await?;
         let head = view::intact(pulse.head, || self.0.manifest.describe())?;
         self.0.saw(&head)?;
-        let names =
-            Names { next_series: head.next_series, series_count: head.series_count, beside: pulse.beside };
-        Ok(Now { commit: head.commit, nonce: head.nonce, names })
+        Ok(Now { commit: head.commit, nonce: head.nonce, beside: pulse.beside })
     }
 
     /// These series at a state that was the present one a moment ago, or as they are now: without asking the database, if

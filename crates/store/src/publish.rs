@@ -194,7 +194,7 @@ impl Publication {
         if let Some(Changed { before: Some(before), .. }) = self.series.remove(&id.0) {
             self.head.series_count -= 1;
             self.head.series_digest = self.head.series_digest.wrapping_sub(before);
-            // An id that nobody gets: whoever knows both numbers sees that it is gone, even if another one came.
+            // An id that nobody gets: whoever knows count and next id sees that it is gone, even if another series came.
             self.head.next_series += 1;
             self.tx.delete_series(&[id.0]).await?;
         }
