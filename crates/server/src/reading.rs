@@ -221,18 +221,42 @@ impl Steps {
         }
     }
 
-    /// Begins to read the next paths.
+    /// Begins to read what comes first, if that was not done yet. Returns whether all values there are lie in memory, so that no
+    /// step blocks.
+    pub(crate) async fn begin_first(&mut self) -> Result<bool, ReadError> {
+        if self.columns.is_none() && self.paths.end == 0 {
+            let paths = self.next_paths();
+            let columns = self.read(paths.clone()).await?;
+            self.start(paths, columns);
+        }
+        let are_all = self.paths.end >= self.request.items.len();
+        Ok(are_all && self.columns.as_ref().is_some_and(Columns::is_at_hand))
+    }
+
+    /// Begins to read the next paths. Blocks.
     fn begin(&mut self) -> Result<(), ReadError> {
+        let paths = self.next_paths();
+        let columns = self.runtime.block_on(self.read(paths.clone()))?;
+        self.start(paths, columns);
+        Ok(())
+    }
+
+    fn next_paths(&self) -> Range<usize> {
+        self.paths.end..self.request.items.len().min(self.paths.end + self.together)
+    }
+
+    async fn read(&self, paths: Range<usize>) -> Result<Columns, ReadError> {
         let Request { snapshot, items, range, threshold, .. } = &*self.request;
-        self.paths = self.paths.end..items.len().min(self.paths.end + self.together);
-        let items = &items[self.paths.clone()];
-        let mut columns = self.runtime.block_on(read_columns(snapshot, items, *range, *threshold))?;
+        read_columns(snapshot, &items[paths], *range, *threshold).await
+    }
+
+    fn start(&mut self, paths: Range<usize>, mut columns: Columns) {
         columns.follow(&self.watch);
         self.columns = Some(columns);
+        self.paths = paths;
         if !self.is_side_by_side && self.paths.len() == 1 {
             self.ready.push_back(Step::Begin(self.paths.start));
         }
-        Ok(())
     }
 
     /// Reads all values of short series.

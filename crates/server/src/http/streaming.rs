@@ -14,7 +14,7 @@
 //! - What a stream needs at least is taken from a budget before it begins, or the client is asked to come again. Larger blocks, and
 //!   what makes reading on faster, are taken from the first third of the budget, as long as that is not given away. So those
 //!   who read fast are not slowed down by those who don't.
-//! - Answers of one block have a budget of their own, and are made as a whole.
+//! - Answers of one block have a budget of their own, and are made as a whole; if their values are in memory, without a thread.
 //! - A client that takes nothing for a while is cut off; one that goes away ends its scan.
 //!
 //! The first block is made before the answer begins, so that what is wrong from the beginning is a clean error. Later ones
@@ -209,9 +209,15 @@ impl Streams {
         // A request that is given up ends its scan, too.
         let cancel = CancelOnDrop(watch.clone());
         let open = Counted::new(&self.0.metrics.open);
-        let maker = Maker::new(request, shape, watch);
-        let (maker, made) = self.make(maker).await?;
-        let mut block = made?;
+        let mut maker = Maker::new(request, shape, watch);
+        let mut block = match maker.make_at_hand(&self.0.large).await? {
+            Some(block) => block,
+            None => {
+                let made;
+                (maker, made) = self.make(maker).await?;
+                made?
+            }
+        };
         if block.is_last {
             let mut share = share;
             share.grow(block.bytes().saturating_sub(share.bytes()));
@@ -359,6 +365,16 @@ impl Block {
 impl Maker {
     fn new(request: Request, shape: Shape, watch: Watch) -> Maker {
         Maker { request: Arc::new(request), shape, watch, begun: None, warm: None }
+    }
+
+    /// All there is of a small answer whose values are in memory; none of any other. Does not block: what rollups have the
+    /// answer for takes less time than to wait for a thread.
+    async fn make_at_hand(&mut self, budget: &Arc<Budget>) -> Result<Option<Block>, StreamError> {
+        if !self.shape.is_small {
+            return Ok(None);
+        }
+        let begun = self.begun.insert(Begun::new(&self.request, self.shape, &self.watch)?);
+        if begun.steps.begin_first().await? { self.make(budget).map(Some) } else { Ok(None) }
     }
 
     /// The next block: all there is of a small answer. Blocks.
