@@ -4,6 +4,8 @@
 
 #[path = "integration/access.rs"]
 mod access;
+#[path = "integration/beside.rs"]
+mod beside;
 #[path = "integration/http.rs"]
 mod http;
 #[path = "integration/operating.rs"]
