@@ -36,6 +36,7 @@
 //! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any, [`SourceKind`] lists them.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
+mod cells;
 mod csv;
 mod error;
 mod folder;

@@ -1,171 +1,84 @@
-//! What columns hold, and how their cells are read.
+//! What columns hold by their schema, and how their cells are read.
 
 use std::sync::Arc;
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::{AsBytes, ByteArray, DataType, Int96};
+use parquet::data_type::{AsBytes, DataType};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::ColumnDescriptor;
-use sheaf_model::Tick;
 
 use super::file::{ParquetFile, guarded};
 use super::page::{Budget, Pages};
-use crate::csv::{Number, parse_number};
+use crate::cells::{Cells, Content, Unit, decimals, floats, is_valid};
 
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    Bool,
-    /// Up to 32 bits.
-    Int32,
-    Uint32,
-    Int64,
-    Uint64,
-    Half,
-    Float,
-    Double,
-    /// Digits, of which so many are after the point.
-    Decimal {
-        scale: u32,
-    },
-    Text,
-    Date,
-    Timestamp {
-        unit: TimeUnit,
-        /// Whether it is a point in time. Otherwise it is what a clock shows somewhere.
-        utc: bool,
-    },
-    /// Timestamps of old writers: nanoseconds of a day, and the day.
-    Int96,
-    /// Nothing that is read here.
-    Other(&'static str),
-}
-
-impl Content {
-    /// What a column without children holds.
-    pub(super) fn of(column: &ColumnDescriptor) -> Content {
-        use Content::{
-            Bool, Date, Decimal, Double, Float, Half, Int32, Int64, Other, Text, Timestamp, Uint32, Uint64,
-        };
-        if column.max_rep_level() > 0 {
-            return Other("lists");
+/// What a column without children holds.
+pub(super) fn content_of(column: &ColumnDescriptor) -> Content {
+    use Content::{
+        Bool, Date, Decimal, Double, Float, Half, Int32, Int64, Other, Text, Timestamp, Uint32, Uint64,
+    };
+    if column.max_rep_level() > 0 {
+        return Other("lists");
+    }
+    let int = |signed| match (column.physical_type(), signed) {
+        (Type::INT32, true) => Int32,
+        (Type::INT32, false) => Uint32,
+        (_, true) => Int64,
+        (_, false) => Uint64,
+    };
+    let decimal = |scale: i32, precision: i32| match u32::try_from(scale) {
+        Ok(scale) if scale <= 38 && (1..=38).contains(&precision) && column.type_length() <= 16 => {
+            Decimal { scale }
         }
-        let int = |signed| match (column.physical_type(), signed) {
-            (Type::INT32, true) => Int32,
-            (Type::INT32, false) => Uint32,
-            (_, true) => Int64,
-            (_, false) => Uint64,
-        };
-        let decimal = |scale: i32, precision: i32| match u32::try_from(scale) {
-            Ok(scale) if scale <= 38 && (1..=38).contains(&precision) && column.type_length() <= 16 => {
-                Decimal { scale }
-            }
-            _ => Other("decimals of more than 38 digits"),
-        };
-        match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
-            (Some(LogicalType::Decimal(decimals)), ..) => decimal(decimals.scale, decimals.precision),
-            (_, ConvertedType::DECIMAL, _) => decimal(column.type_scale(), column.type_precision()),
-            (Some(LogicalType::Timestamp(stamp)), _, Type::INT64) => {
-                Timestamp { unit: stamp.unit, utc: stamp.is_adjusted_to_u_t_c }
-            }
-            (_, ConvertedType::TIMESTAMP_MILLIS, Type::INT64) => {
-                Timestamp { unit: TimeUnit::MILLIS, utc: true }
-            }
-            (_, ConvertedType::TIMESTAMP_MICROS, Type::INT64) => {
-                Timestamp { unit: TimeUnit::MICROS, utc: true }
-            }
-            (Some(LogicalType::Date), _, Type::INT32) | (_, ConvertedType::DATE, Type::INT32) => Date,
-            (Some(LogicalType::Integer(int_type)), _, Type::INT32 | Type::INT64) => int(int_type.is_signed),
-            (
-                _,
-                ConvertedType::UINT_8
-                | ConvertedType::UINT_16
-                | ConvertedType::UINT_32
-                | ConvertedType::UINT_64,
-                Type::INT32 | Type::INT64,
-            ) => int(false),
-            (
-                _,
-                ConvertedType::INT_8 | ConvertedType::INT_16 | ConvertedType::INT_32 | ConvertedType::INT_64,
-                Type::INT32 | Type::INT64,
-            )
-            | (None, ConvertedType::NONE, Type::INT32 | Type::INT64) => int(true),
-            (Some(LogicalType::Float16), _, Type::FIXED_LEN_BYTE_ARRAY) if column.type_length() == 2 => Half,
-            (Some(LogicalType::Time(_)), ..)
-            | (_, ConvertedType::TIME_MILLIS | ConvertedType::TIME_MICROS, _) => Other("times of day"),
-            // Without a logical type it is text in files of many writers, and else it is not read as any.
-            (Some(LogicalType::String | LogicalType::Enum) | None, _, Type::BYTE_ARRAY)
-                if matches!(
-                    column.converted_type(),
-                    ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::NONE
-                ) =>
-            {
-                Text
-            }
-            (None, ConvertedType::NONE, Type::BOOLEAN) => Bool,
-            (None, ConvertedType::NONE, Type::FLOAT) => Float,
-            (None, ConvertedType::NONE, Type::DOUBLE) => Double,
-            (None, _, Type::INT96) => Content::Int96,
-            (_, ConvertedType::INTERVAL, _) => Other("intervals"),
-            (Some(LogicalType::Unknown), ..) => Other("nothing"),
-            _ => Other("bytes"),
+        _ => Other("decimals of more than 38 digits"),
+    };
+    match (column.logical_type_ref(), column.converted_type(), column.physical_type()) {
+        (Some(LogicalType::Decimal(decimals)), ..) => decimal(decimals.scale, decimals.precision),
+        (_, ConvertedType::DECIMAL, _) => decimal(column.type_scale(), column.type_precision()),
+        (Some(LogicalType::Timestamp(stamp)), _, Type::INT64) => {
+            let unit = match stamp.unit {
+                TimeUnit::MILLIS => Unit::Millis,
+                TimeUnit::MICROS => Unit::Micros,
+                TimeUnit::NANOS => Unit::Nanos,
+            };
+            Timestamp { unit, utc: stamp.is_adjusted_to_u_t_c }
         }
-    }
-
-    /// Whether it can be a series.
-    pub(super) const fn is_number(self) -> bool {
-        use Content::{Bool, Decimal, Double, Float, Half, Int32, Int64, Uint32, Uint64};
-        matches!(self, Bool | Int32 | Uint32 | Int64 | Uint64 | Half | Float | Double | Decimal { .. })
-    }
-
-    pub(super) const fn is_integer(self) -> bool {
-        matches!(self, Content::Int32 | Content::Uint32 | Content::Int64 | Content::Uint64)
-    }
-
-    /// Whether it is a time by its type.
-    pub(super) const fn is_time(self) -> bool {
-        matches!(self, Content::Timestamp { .. } | Content::Int96)
-    }
-
-    /// What it is, in messages.
-    pub(super) fn what(self) -> String {
-        match self {
-            Content::Bool => "truth values".to_owned(),
-            Content::Int32 | Content::Uint32 | Content::Int64 | Content::Uint64 => "integers".to_owned(),
-            Content::Half | Content::Float | Content::Double => "floats".to_owned(),
-            Content::Decimal { .. } => "decimals".to_owned(),
-            Content::Text => "text".to_owned(),
-            Content::Date => "dates".to_owned(),
-            Content::Timestamp { unit, utc } => {
-                let unit = match unit {
-                    TimeUnit::MILLIS => "ms",
-                    TimeUnit::MICROS => "µs",
-                    TimeUnit::NANOS => "ns",
-                };
-                format!("timestamps in {unit}{}", if utc { " (UTC)" } else { "" })
-            }
-            Content::Int96 => "timestamps of 96 bits".to_owned(),
-            Content::Other(what) => what.to_owned(),
+        (_, ConvertedType::TIMESTAMP_MILLIS, Type::INT64) => Timestamp { unit: Unit::Millis, utc: true },
+        (_, ConvertedType::TIMESTAMP_MICROS, Type::INT64) => Timestamp { unit: Unit::Micros, utc: true },
+        (Some(LogicalType::Date), _, Type::INT32) | (_, ConvertedType::DATE, Type::INT32) => Date,
+        (Some(LogicalType::Integer(int_type)), _, Type::INT32 | Type::INT64) => int(int_type.is_signed),
+        (
+            _,
+            ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32 | ConvertedType::UINT_64,
+            Type::INT32 | Type::INT64,
+        ) => int(false),
+        (
+            _,
+            ConvertedType::INT_8 | ConvertedType::INT_16 | ConvertedType::INT_32 | ConvertedType::INT_64,
+            Type::INT32 | Type::INT64,
+        )
+        | (None, ConvertedType::NONE, Type::INT32 | Type::INT64) => int(true),
+        (Some(LogicalType::Float16), _, Type::FIXED_LEN_BYTE_ARRAY) if column.type_length() == 2 => Half,
+        (Some(LogicalType::Time(_)), ..)
+        | (_, ConvertedType::TIME_MILLIS | ConvertedType::TIME_MICROS, _) => Other("times of day"),
+        // Without a logical type it is text in files of many writers, and else it is not read as any.
+        (Some(LogicalType::String | LogicalType::Enum) | None, _, Type::BYTE_ARRAY)
+            if matches!(
+                column.converted_type(),
+                ConvertedType::UTF8 | ConvertedType::ENUM | ConvertedType::NONE
+            ) =>
+        {
+            Text
         }
+        (None, ConvertedType::NONE, Type::BOOLEAN) => Bool,
+        (None, ConvertedType::NONE, Type::FLOAT) => Float,
+        (None, ConvertedType::NONE, Type::DOUBLE) => Double,
+        (None, _, Type::INT96) => Content::Int96,
+        (_, ConvertedType::INTERVAL, _) => Other("intervals"),
+        (Some(LogicalType::Unknown), ..) => Other("nothing"),
+        _ => Other("bytes"),
     }
-}
-
-/// Cells of a column.
-#[derive(Debug)]
-pub(super) enum Cells {
-    /// Integers, and timestamps as they are stored; a bit for each, set where it is not missing, or `None` if none is.
-    Ints(Vec<i64>, Option<Vec<u64>>),
-    /// NaN where one is missing.
-    Floats(Vec<f64>),
-    Texts(Vec<ByteArray>, Option<Vec<u64>>),
-    Int96(Vec<Int96>, Option<Vec<u64>>),
-}
-
-/// Whether the cell of a row is there.
-pub(super) fn is_valid(validity: Option<&Vec<u64>>, row: usize) -> bool {
-    validity.is_none_or(|words| words[row / 64] >> (row % 64) & 1 == 1)
 }
 
 /// Reads the cells of one column chunk, from the first one on.
@@ -330,37 +243,6 @@ impl Part<'_> {
     }
 }
 
-fn floats(values: impl Iterator<Item = f64>, validity: Option<Vec<u64>>) -> Cells {
-    let value = |(row, value)| if is_valid(validity.as_ref(), row) { value } else { f64::NAN };
-    Cells::Floats(values.enumerate().map(value).collect())
-}
-
-/// Integers divided by a power of ten: integers where that is 1 and all fit, correctly rounded floats otherwise.
-fn decimals(values: impl IntoIterator<Item = i128>, scale: u32, validity: Option<Vec<u64>>) -> Cells {
-    let values: Vec<i128> = values.into_iter().collect();
-    if scale == 0 {
-        let ints: Result<Vec<i64>, _> = values.iter().map(|&value| i64::try_from(value)).collect();
-        if let Ok(ints) = ints {
-            return Cells::Ints(ints, validity);
-        }
-    }
-    floats(values.into_iter().map(|value| decimal(value, scale)), validity)
-}
-
-/// An integer divided by a power of ten, correctly rounded.
-fn decimal(value: i128, scale: u32) -> f64 {
-    // Both are exact floats then, and one division of such is rounded correctly.
-    if value.unsigned_abs() <= 1 << 53 && scale <= 22 {
-        return value as f64 / 10_f64.powi(scale as i32);
-    }
-    match parse_number(format!("{value}e-{scale}").as_bytes(), b'.') {
-        Ok(Number::Int(value)) => value as f64,
-        Ok(Number::Float(value)) => value,
-        // 39 digits are far from the end of floats.
-        Err(_) => f64::NAN,
-    }
-}
-
 /// Integers in two's complement; 0 where there is none.
 fn big_endian<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Vec<i128>, ParquetError> {
     let number = |bytes: Option<&[u8]>| {
@@ -377,53 +259,14 @@ fn big_endian<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> Result<Vec<
     values.map(number).collect()
 }
 
-/// What a timestamp of 96 bits says, in ticks as if its clock showed UTC, and the nanoseconds beyond.
-pub(super) fn int96_ticks(stamp: &Int96) -> (i128, i64) {
-    /// The Julian day of 1970-01-01.
-    const EPOCH_DAY: i128 = 2_440_588;
-    let [low, high, day] = *stamp.data() else { return (i128::MAX, 0) };
-    let nanos = (i64::from(high) << 32) | i64::from(low);
-    let days = i128::from(day as i32) - EPOCH_DAY;
-    let ticks =
-        days * 86_400 * i128::from(Tick::PER_SECOND) + i128::from(nanos.div_euclid(Tick::NANOSECONDS));
-    (ticks + i128::from(Tick::UNIX_EPOCH.ticks()), nanos.rem_euclid(Tick::NANOSECONDS))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn decimals_are_rounded_correctly() {
-        assert_eq!(decimal(123, 2), 1.23);
-        assert_eq!(decimal(-1, 38), -1e-38);
-        assert_eq!(
-            decimal(123_456_789_012_345_678_901_234_567_890, 10),
-            12_345_678_901_234_567_890.123_456_789
-        );
-        assert_eq!(decimal(0, 5), 0.0);
+    fn integers_of_bytes() {
         let bytes: [Option<&[u8]>; 4] = [Some(&[0xFF]), Some(&[0, 200]), None, Some(&[])];
         assert_eq!(big_endian(bytes.into_iter()).unwrap(), [-1, 200, 0, 0]);
         assert!(big_endian([Some(&[0_u8; 17][..])].into_iter()).is_err());
-    }
-
-    #[test]
-    fn integers_stay_integers_while_they_fit() {
-        assert!(matches!(decimals([1, 2], 0, None), Cells::Ints(values, None) if values == [1, 2]));
-        let wide = i128::from(u64::MAX);
-        assert!(
-            matches!(decimals([1, wide], 0, None), Cells::Floats(values) if values == [1.0, wide as f64])
-        );
-    }
-
-    #[test]
-    fn timestamps_of_96_bits() {
-        let mut stamp = Int96::new();
-        // 2020-01-01T00:00:01.0000001Z: day 2458850, 1000000100 ns.
-        stamp.set_data(1_000_000_100, 0, 2_458_850);
-        let expected = "2020-01-01T00:00:01.0000001Z".parse::<Tick>().unwrap().ticks();
-        assert_eq!(int96_ticks(&stamp), (i128::from(expected), 0));
-        stamp.set_data(50, 0, 2_440_587);
-        assert_eq!(int96_ticks(&stamp), (i128::from(Tick::UNIX_EPOCH.ticks()) - 864_000_000_000, 50));
     }
 }

@@ -4,70 +4,22 @@
 //! - `PANDAS_ATTRS` (JSON): `{"units": {"T1": "°C"}}`, the attributes of a data frame.
 //! - `ARROW:schema` (Base64 of a flatbuffer): metadata of fields, of which `unit` and `units` are read.
 
-use std::collections::HashMap;
-
 use parquet::file::metadata::KeyValue;
-use serde_json::Value;
 
-/// What is known of columns by their titles.
-#[derive(Debug, Default)]
-pub(super) struct Hints {
-    /// The columns of the index, the first ones first.
-    pub(super) index: Vec<String>,
-    pub(super) units: HashMap<String, String>,
-}
+use crate::cells::Hints;
 
-impl Hints {
-    /// What these entries say. Whatever can't be read says nothing.
-    pub(super) fn read(entries: Option<&Vec<KeyValue>>) -> Hints {
-        let mut hints = Hints::default();
-        let value = |key: &str| {
-            entries
-                .into_iter()
-                .flatten()
-                .find(|entry| entry.key == key)
-                .and_then(|entry| entry.value.as_deref())
-        };
-        let json = |key| value(key).and_then(|text| serde_json::from_str::<Value>(text).ok());
-        if let Some(pandas) = json("pandas") {
-            hints.read_pandas(&pandas);
-        }
-        if let Some(attributes) = json("PANDAS_ATTRS") {
-            for units in ["unit", "units"].iter().filter_map(|key| attributes[*key].as_object()) {
-                for (column, unit) in units {
-                    hints.add_unit(column, unit.as_str().unwrap_or_default());
-                }
-            }
-        }
-        if let Some(message) = value("ARROW:schema").and_then(base64) {
-            for (column, unit) in arrow_units(&message).unwrap_or_default() {
-                hints.add_unit(column, unit);
-            }
-        }
-        hints
-    }
-
-    fn read_pandas(&mut self, pandas: &Value) {
-        let index = pandas["index_columns"].as_array().into_iter().flatten();
-        // A description instead of a name is a range that is not stored.
-        self.index = index.filter_map(Value::as_str).map(str::to_owned).collect();
-        for column in pandas["columns"].as_array().into_iter().flatten() {
-            let name = column["field_name"].as_str().or(column["name"].as_str());
-            let unit =
-                column["numpy_type"].as_str().and_then(|name| name.strip_prefix("pint[")?.strip_suffix(']'));
-            if let (Some(name), Some(unit)) = (name, unit) {
-                // pint_pandas may name the type of the numbers, too: `pint[degC][Float64]`.
-                self.add_unit(name, unit.split("][").next().unwrap_or(unit));
-            }
+/// What these entries say. Whatever can't be read says nothing.
+pub(super) fn hints(entries: Option<&Vec<KeyValue>>) -> Hints {
+    let value = |key: &str| {
+        entries.into_iter().flatten().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref())
+    };
+    let mut hints = Hints::of_data_frame(value("pandas"), value("PANDAS_ATTRS"));
+    if let Some(message) = value("ARROW:schema").and_then(base64) {
+        for (column, unit) in arrow_units(&message).unwrap_or_default() {
+            hints.add_unit(column, unit);
         }
     }
-
-    fn add_unit(&mut self, column: &str, unit: &str) {
-        let unit = unit.trim();
-        if !unit.is_empty() {
-            self.units.insert(column.to_owned(), unit.to_owned());
-        }
-    }
+    hints
 }
 
 /// Base64 with the usual alphabet.
@@ -202,7 +154,7 @@ mod tests {
     use super::*;
 
     fn hints(key: &str, value: &str) -> Hints {
-        Hints::read(Some(&vec![KeyValue::new(key.to_owned(), value.to_owned())]))
+        super::hints(Some(&vec![KeyValue::new(key.to_owned(), value.to_owned())]))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! `file` has the bytes and the footer, `page` (with `header` and `codec`) takes pages out of them and checks each before
 //! anything is allocated for it, `column` says what columns hold and reads their cells, `metadata` has what writers keep
-//! beside the columns, `detect` makes a plan of it all, `reader` follows it.
+//! beside the columns, `detect` what the columns mean, `reader` reads them.
 
 mod codec;
 mod column;
