@@ -49,11 +49,22 @@ pub fn parquet(bytes: &[u8]) {
     table(bytes, TableFormat::Parquet);
 }
 
+/// JSON lines, as [`csv`].
+pub fn json_lines(bytes: &[u8]) {
+    table(bytes, TableFormat::JsonLines);
+}
+
+/// Streams of Arrow, as [`csv`].
+pub fn arrow(bytes: &[u8]) {
+    table(bytes, TableFormat::ArrowStream);
+}
+
 fn table(bytes: &[u8], format: TableFormat) {
     let options = TableOptions { format: Some(format), ..TableOptions::default() };
     let Ok(mut table) = open_table(Input::bytes("fuzz", bytes), &options) else { return };
     // A row of text has a byte at least; a page of Parquet may repeat one value as often as a page may.
-    let most_rows = if format == TableFormat::Csv { bytes.len() } else { 1 << 24 };
+    let is_text = matches!(format, TableFormat::Csv | TableFormat::JsonLines);
+    let most_rows = if is_text { bytes.len() } else { 1 << 24 };
     let mut rows = 0;
     while let Ok(Some(batch)) = table.next_batch() {
         let values = match &batch.rows {

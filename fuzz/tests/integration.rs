@@ -63,6 +63,36 @@ mod integration {
         ]
     }
 
+    fn json() -> impl Strategy<Value = Vec<u8>> {
+        const PIECES: &[&str] = &[
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\n",
+            "\"time\"",
+            "\"T1\"",
+            "\"series\"",
+            "\"value\"",
+            "\"2020-01-01T00:00Z\"",
+            "1577836800",
+            "1.5e-3",
+            "null",
+            "true",
+            "\"NaN\"",
+            "\\",
+            "é",
+            " ",
+        ];
+        let right = [
+            "{\"time\": \"2020-01-01\", \"T1\": 1.5, \"n\": null}\n{\"time\": \"2020-01-02\", \"p\": 7}\n",
+            "{\"ts\": 1577836800, \"series\": \"T1\", \"value\": 1}\n",
+        ];
+        input(PIECES, right.map(|text| text.as_bytes().to_vec()).to_vec())
+    }
+
     fn paths() -> impl Strategy<Value = Vec<u8>> {
         const PIECES: &[&str] = &[
             "/",
@@ -191,6 +221,19 @@ mod integration {
         #[test]
         fn parquet(bytes in input(&["PAR1", "\0", "\x15", "\x19", "schema"], vec![b"PAR1PAR1".to_vec()])) {
             sheaf_fuzz::parquet(&bytes);
+        }
+
+        #[test]
+        fn json_lines(bytes in json()) {
+            sheaf_fuzz::json_lines(&bytes);
+        }
+
+        #[test]
+        fn arrow(bytes in input(&["\u{7f}", "\0", "\x10", "\x04", "ARROW1"], vec![
+            b"\xFF\xFF\xFF\xFF\x10\0\0\0\x0c\0\0\0\x08\0\x08\0\0\0\x04\0\x08\0\0\0".to_vec(),
+            b"ARROW1\0\0\xFF\xFF\xFF\xFF\0\0\0\0".to_vec(),
+        ])) {
+            sheaf_fuzz::arrow(&bytes);
         }
 
         #[test]

@@ -106,8 +106,22 @@ impl Input {
         Ok((magic, Input { name, place: Place::Reader(stream) }))
     }
 
-    /// Opens it and takes it out of its compression.
+    /// Opens it and takes it out of its compression; what is no text is refused.
     pub(crate) fn open(self) -> Result<Opened, SourceError> {
+        let Opened { name, compression, progress, mut text } = self.unpack()?;
+        let read = |source| SourceError::Read { input: name.clone(), line: 0, source };
+        let mut first = first_bytes(&mut text).map_err(read)?;
+        if let Some(problem) = not_text(&first) {
+            return Err(SourceError::NotText { input: name, problem });
+        }
+        if first.starts_with(b"\xEF\xBB\xBF") {
+            first.drain(..3);
+        }
+        Ok(Opened { name, compression, progress, text: Box::new(Cursor::new(first).chain(text)) })
+    }
+
+    /// Opens it and takes it out of its compression, whatever it is then.
+    pub(crate) fn unpack(self) -> Result<Opened, SourceError> {
         let Input { name, place } = self;
         let failed = |source| SourceError::Open { input: name.clone(), source };
         let mut total = None;
@@ -130,7 +144,7 @@ impl Input {
         let magic = first_bytes(&mut raw).map_err(failed)?;
         let compression = Compression::of(&magic);
         let raw = Cursor::new(magic).chain(raw);
-        let mut text: Box<dyn Read + Send> = match compression {
+        let text: Box<dyn Read + Send> = match compression {
             None => Box::new(raw),
             Some(Compression::Gzip) => Box::new(flate2::read::MultiGzDecoder::new(raw)),
             Some(Compression::Zstd) => {
@@ -139,15 +153,7 @@ impl Input {
                 Box::new(decoder)
             }
         };
-        let read = |source| SourceError::Read { input: name.clone(), line: 0, source };
-        let mut first = first_bytes(&mut text).map_err(read)?;
-        if let Some(problem) = not_text(&first) {
-            return Err(SourceError::NotText { input: name, problem });
-        }
-        if first.starts_with(b"\xEF\xBB\xBF") {
-            first.drain(..3);
-        }
-        Ok(Opened { name, compression, progress, text: Box::new(Cursor::new(first).chain(text)) })
+        Ok(Opened { name, compression, progress, text })
     }
 }
 
@@ -167,7 +173,7 @@ pub(crate) struct Opened {
     pub(crate) name: String,
     pub(crate) compression: Option<Compression>,
     pub(crate) progress: Progress,
-    /// Its text, without a byte order mark.
+    /// What is in it; of a text without a byte order mark.
     pub(crate) text: Box<dyn Read + Send>,
 }
 
@@ -246,7 +252,7 @@ fn not_text(first: &[u8]) -> Option<NotText> {
         (b"\xFD7zXZ", "compressed with xz", "unpack it, or compress it with gzip or zstd"),
         (b"PAR1", "a Parquet file", "it can't be read as delimited text"),
         (b"\x89HDF", "an HDF5 file", "export it as delimited text"),
-        (b"ARROW1", "an Arrow file", "export it as delimited text"),
+        (b"ARROW1", "an Arrow file", "it can't be read as text"),
         (b"%PDF", "a PDF file", "export the table as delimited text"),
         (b"\x1F\x8B", "compressed twice", "unpack it once"),
         (b"\x28\xB5\x2F\xFD", "compressed twice", "unpack it once"),

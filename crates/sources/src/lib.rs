@@ -1,4 +1,4 @@
-//! Where samples come from: tables of delimited text (CSV), JSON lines and Parquet, as batches of times and values; and data
+//! Where samples come from: tables of delimited text (CSV), JSON lines, Parquet and Arrow, as batches of times and values; and data
 //! that stay where they are, such as folders of tables, read range by range.
 //!
 //! A reader finds out by itself how a file is written, says what it found, and asks for an option where it would have
@@ -30,16 +30,19 @@
 //!
 //! - [`Input`]: a file, standard input or bytes; compressed or not.
 //! - [`CsvReader`] and its [`CsvOptions`]: a wide or a long table.
-//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet; [`JsonLinesReader`] for JSON lines.
+//! - [`ParquetReader`] and its [`ParquetOptions`]: the same for Parquet; [`ArrowReader`] for Arrow, [`JsonLinesReader`] for JSON
+//!   lines.
 //! - [`open_table`] and its [`TableOptions`]: whichever of them it is, as a [`Table`].
 //! - [`Batch`], [`Column`], [`Report`]: what comes out.
 //! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any, [`SourceKind`] lists them.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
+mod arrow;
 mod cells;
 mod csv;
 mod error;
 mod folder;
+mod guard;
 mod input;
 mod json;
 mod nexus;
@@ -56,6 +59,7 @@ mod table;
 pub mod testing;
 mod write;
 
+pub use arrow::ArrowReader;
 pub use csv::{
     ColumnRef, Comments, CsvOptions, CsvReader, Decimal, Header, Layout, OnError, TimeFormat,
     UnknownTimeFormat,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arrow::{ArrowReader, CONTINUATION, FILE_MAGIC};
 use crate::csv::{CsvOptions, CsvReader};
 use crate::error::{Shown, SourceError};
 use crate::input::Input;
@@ -36,11 +37,14 @@ pub enum TableFormat {
     Parquet,
     /// An object of JSON in each line, compressed or not.
     JsonLines,
+    /// Messages of Arrow: a stream, or a file (Feather).
+    ArrowStream,
 }
 
 impl TableFormat {
     /// All of them.
-    pub const ALL: [TableFormat; 3] = [TableFormat::Csv, TableFormat::Parquet, TableFormat::JsonLines];
+    pub const ALL: [TableFormat; 4] =
+        [TableFormat::Csv, TableFormat::Parquet, TableFormat::JsonLines, TableFormat::ArrowStream];
 
     /// What options call it.
     pub const fn name(self) -> &'static str {
@@ -48,6 +52,7 @@ impl TableFormat {
             TableFormat::Csv => "csv",
             TableFormat::Parquet => "parquet",
             TableFormat::JsonLines => "json_lines",
+            TableFormat::ArrowStream => "arrow_stream",
         }
     }
 
@@ -57,6 +62,7 @@ impl TableFormat {
             TableFormat::Csv => &["csv", "tsv"],
             TableFormat::Parquet => &["parquet", "pq"],
             TableFormat::JsonLines => &["jsonl", "ndjson", "jsonlines"],
+            TableFormat::ArrowStream => &["arrows", "arrow", "feather"],
         }
     }
 
@@ -75,6 +81,9 @@ impl TableFormat {
     fn of_bytes(bytes: &[u8]) -> Option<TableFormat> {
         if bytes.starts_with(MAGIC) {
             return Some(TableFormat::Parquet);
+        }
+        if bytes.starts_with(CONTINUATION) || bytes.starts_with(FILE_MAGIC) {
+            return Some(TableFormat::ArrowStream);
         }
         let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes).trim_ascii_start();
         text.starts_with(b"{").then_some(TableFormat::JsonLines)
@@ -108,7 +117,7 @@ pub struct UnknownTableFormat {
 /// the name of the file: so a damaged one is not taken for text. What is neither is CSV.
 ///
 /// # Errors
-/// What [`CsvReader::open`], [`JsonLinesReader::open`] and [`ParquetReader::open`] say.
+/// What [`CsvReader::open`], [`JsonLinesReader::open`], [`ParquetReader::open`] and [`ArrowReader::open`] say.
 pub fn open_table(input: Input, options: &TableOptions) -> Result<Box<dyn Table>, SourceError> {
     let (first, input) = input.peek()?;
     let recognized = || TableFormat::of_bytes(&first).or_else(|| TableFormat::of_name(input.name()));
@@ -118,6 +127,7 @@ pub fn open_table(input: Input, options: &TableOptions) -> Result<Box<dyn Table>
         TableFormat::Csv => Box::new(CsvReader::open(input, csv)?),
         TableFormat::Parquet => Box::new(ParquetReader::open(input, ParquetOptions::from(csv))?),
         TableFormat::JsonLines => Box::new(JsonLinesReader::open(input, csv)?),
+        TableFormat::ArrowStream => Box::new(ArrowReader::open(input, ParquetOptions::from(csv))?),
     })
 }
 
@@ -135,12 +145,15 @@ mod tests {
             ("a.NDJSON.gz", b"\x1F\x8B", "json_lines"),
             ("dir.jsonl/a.gz", b"\x1F\x8B", "csv"),
             ("a.pq", b"", "parquet"),
+            ("body", b"\xFF\xFF\xFF\xFF\x80\0\0\0", "arrow_stream"),
+            ("a.csv", b"ARROW1\0\0", "arrow_stream"),
+            ("a.arrows.zst", b"\x28\xB5", "arrow_stream"),
             ("gz", b"", "csv"),
         ] {
             let found = TableFormat::of_bytes(bytes).or_else(|| TableFormat::of_name(name));
             assert_eq!(found.unwrap_or(TableFormat::Csv), format.parse().unwrap(), "{name}");
         }
         let error = "xlsx".parse::<TableFormat>().unwrap_err().to_string();
-        assert_eq!(error, "unknown kind of table `xlsx`; allowed: csv, parquet, json_lines");
+        assert_eq!(error, "unknown kind of table `xlsx`; allowed: csv, parquet, json_lines, arrow_stream");
     }
 }

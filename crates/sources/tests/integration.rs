@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod integration {
+    mod arrow;
     mod common;
     mod databases;
     mod errors;

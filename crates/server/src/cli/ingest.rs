@@ -14,7 +14,7 @@ use super::Outcome;
 use super::data::{self, Data, DataArgs, Unit};
 use crate::ingesting::{IngestArgs, describe};
 
-/// Write tables (CSV, JSON lines, Parquet) into the store, each in one commit
+/// Write tables (CSV, JSON lines, Parquet, Arrow) into the store, each in one commit
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sheaf ingest mast.csv --catalog /plant/mast
@@ -29,9 +29,9 @@ where the file has a value.
 Files of any size need the same memory. Of a large one the first rows decide about period and phase, and later rows that
 contradict them are refused.
 
-Of a folder, all files below it are taken whose names end in .csv, .tsv, .jsonl, .ndjson, .parquet or .pq, maybe with .gz or .zst after it, in
-the order of their names; hidden ones are left out. Each file is a commit of its own: if one is refused, or Ctrl-C ends the program,
-those before it stay in the store, and the message says which ones are in it.")]
+Of a folder, all files below it are taken whose names end in .csv, .tsv, .jsonl, .ndjson, .parquet, .pq, .arrows or .arrow,
+maybe with .gz or .zst after it, in the order of their names; hidden ones are left out. Each file is a commit of its own: if
+one is refused, or Ctrl-C ends the program, those before it stay in the store, and the message says which ones are in it.")]
 pub(crate) struct Args {
     /// Files, plain or compressed with gzip or zstd, or folders of them; - is standard input
     #[arg(required = true, value_name = "FILE")]

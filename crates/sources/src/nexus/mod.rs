@@ -418,7 +418,9 @@ impl DataSource for NexusSource {
         add(series.data_type.name());
         // What one token may see is not what another one may.
         add(self.config.token.as_ref().map_or("", Secret::reveal));
-        match self.tag(resource, period, range)? {
+        // Tags change with anything that the server stores, so one for all of the series is as good as one for each range.
+        let whole = series.range.map_or(range, |known| known.hull(range));
+        match self.tag(resource, period, whole)? {
             Some(tag) => add(&tag),
             None => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

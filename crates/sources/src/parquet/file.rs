@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::error::SourceError;
+use crate::guard::caught;
 use crate::input::{Input, Seekable};
 
 /// What a Parquet file begins and ends with.
@@ -143,19 +143,10 @@ fn spool(mut stream: Box<dyn Read + Send>) -> io::Result<(Contents, u64)> {
     Ok((Contents::File(Mutex::new(file)), len))
 }
 
-/// What a decoder gives. It is made for files that are as they should be and panics at some that are not.
+/// What a decoder gives.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(result) => result.map_err(|error| match error {
-            ParquetError::General(problem) | ParquetError::EOF(problem) | ParquetError::NYI(problem) => {
-                problem
-            }
-            other => other.to_string(),
-        }),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            Err(format!("the file is damaged ({})", text.unwrap_or_else(|| "no reason is known".to_owned())))
-        }
-    }
+    caught(decode)?.map_err(|error| match error {
+        ParquetError::General(problem) | ParquetError::EOF(problem) | ParquetError::NYI(problem) => problem,
+        other => other.to_string(),
+    })
 }

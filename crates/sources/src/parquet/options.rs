@@ -35,7 +35,7 @@ pub struct ParquetOptions {
 
 impl ParquetOptions {
     /// Refuses what can't be, before anything is read.
-    pub(super) fn check(&self) -> Result<(), SourceError> {
+    pub(crate) fn check(&self) -> Result<(), SourceError> {
         // What both kinds of tables have is checked in one place.
         let options = CsvOptions {
             layout: self.layout,

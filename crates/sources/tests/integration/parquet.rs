@@ -708,7 +708,7 @@ fn tables_are_opened_by_what_they_are() {
     assert_eq!("parquet".parse(), Ok(TableFormat::Parquet));
     assert_eq!(
         "xlsx".parse::<TableFormat>().unwrap_err().to_string(),
-        "unknown kind of table `xlsx`; allowed: csv, parquet, json_lines"
+        "unknown kind of table `xlsx`; allowed: csv, parquet, json_lines, arrow_stream"
     );
 }
 
