@@ -71,6 +71,10 @@ const SMALL_PART: u64 = 4;
 /// Blocks that are made at once on each core, at most.
 const SCANS_PER_CORE: usize = 2;
 
+/// The part of the rights to scan that first blocks have to themselves, rounded up: a thousand streams that want their next
+/// one don't keep a client waiting who has nothing yet.
+const FOR_FIRST: usize = 4;
+
 /// What a reading needs while it makes a block, beside what it makes: buffers of samples and pages for each thread, windows of
 /// states. It is taken from the memory for as many readings as may run at once.
 const WORK_BYTES: u64 = 4 << 20;
@@ -125,6 +129,8 @@ struct Inner {
     large: Arc<Budget>,
     small: Arc<Budget>,
     scans: Arc<Semaphore>,
+    /// The right to ask for the right to scan, for later blocks of large answers.
+    later: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -168,6 +174,7 @@ impl Streams {
             large: Budget::new(limits.memory - work - small, metrics.bytes.clone()),
             small: Budget::new(small, metrics.bytes.clone()),
             scans: Arc::new(Semaphore::new(scans)),
+            later: Arc::new(Semaphore::new((scans - scans.div_ceil(FOR_FIRST)).max(1))),
             limits,
             metrics,
         }))
@@ -214,7 +221,7 @@ impl Streams {
             Some(block) => block,
             None => {
                 let made;
-                (maker, made) = self.make(maker).await?;
+                (maker, made) = self.make(maker, None).await?;
                 made?
             }
         };
@@ -238,15 +245,25 @@ impl Streams {
         Ok(Made { body: Body::from_stream(Sending { receiver, has_ended: false, _open: open }), len })
     }
 
+    /// Makes the next block of an answer that has begun.
+    async fn make_later(&self, maker: Maker) -> Result<(Maker, Result<Block, StreamError>), StreamError> {
+        let later = self.0.later.clone().acquire_owned().await;
+        self.make(maker, Some(later.map_err(|error| StreamError::Task(error.to_string()))?)).await
+    }
+
     /// Makes the next block on a thread, with the right to scan.
-    async fn make(&self, mut maker: Maker) -> Result<(Maker, Result<Block, StreamError>), StreamError> {
+    async fn make(
+        &self,
+        mut maker: Maker,
+        later: Option<OwnedSemaphorePermit>,
+    ) -> Result<(Maker, Result<Block, StreamError>), StreamError> {
         let ended = |error: &dyn std::fmt::Display| StreamError::Task(error.to_string());
         let permit = self.0.scans.clone().acquire_owned().await.map_err(|error| ended(&error))?;
         let scanning = Counted::new(&self.0.metrics.scans);
         let budget = self.0.large.clone();
         let made = tokio::task::spawn_blocking(move || {
             let made = maker.make(&budget);
-            drop((permit, scanning));
+            drop((permit, later, scanning));
             (maker, made)
         });
         made.await.map_err(|error| ended(&error))
@@ -618,7 +635,7 @@ impl Task {
             }
             // The next one is made while this one is on its way.
             let made;
-            (maker, made) = self.streams.make(maker).await?;
+            (maker, made) = self.streams.make_later(maker).await?;
             block = made.inspect_err(|error| {
                 let error: &dyn std::error::Error = error;
                 tracing::error!(error, "an answer broke off after its begin");
