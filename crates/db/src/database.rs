@@ -17,10 +17,11 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::coalesced::Coalesced;
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
 use crate::pulse::{self, Pulses};
-use crate::{Access, Metadata, Sources, SqlManifest};
+use crate::{Access, Attachments, Metadata, Overrides, Pipelines, SqlManifest};
 
 /// How long to wait for others who hold the database: longer than any transaction of ours takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +51,8 @@ struct Shared {
     /// It lacked changes of its tables when somebody last looked.
     behind: AtomicBool,
     pulses: Pulses,
+    /// The number of changes of what there is beside samples.
+    generation: Coalesced<i64>,
 }
 
 impl fmt::Debug for Database {
@@ -168,7 +171,8 @@ impl Database {
         mut standing: Standing,
     ) -> Result<Database, DatabaseError> {
         let behind = AtomicBool::new(standing == Standing::Behind);
-        let shared = Shared { name, writer, readers, turn: Arc::default(), behind, pulses };
+        let generation = Coalesced::new();
+        let shared = Shared { name, writer, readers, turn: Arc::default(), behind, pulses, generation };
         let database = Database { shared: Arc::new(shared) };
         if standing == Standing::Empty {
             let migrated = database.migrate().await;
@@ -217,8 +221,18 @@ impl Database {
     }
 
     /// The sources that are read in place.
-    pub fn sources(&self) -> Sources {
-        Sources::new(self.clone())
+    pub fn pipelines(&self) -> Pipelines {
+        Pipelines::new(self.clone())
+    }
+
+    /// What people say of catalogs, over what sources say.
+    pub fn overrides(&self) -> Overrides {
+        Overrides::new(self.clone())
+    }
+
+    /// The files that belong to catalogs.
+    pub fn attachments(&self) -> Attachments {
+        Attachments::new(self.clone())
     }
 
     /// Who may do what.
@@ -233,6 +247,11 @@ impl Database {
         // An error here would be one of a connection that is gone anyway.
         let _ = self.shared.readers.close_by_ref().await;
         let _ = self.shared.writer.close_by_ref().await;
+    }
+
+    /// For [`Database::generation`].
+    pub(crate) fn last_generation(&self) -> &Coalesced<i64> {
+        &self.shared.generation
     }
 
     pub(crate) fn name(&self) -> Arc<str> {
@@ -268,23 +287,24 @@ impl Database {
         readers.begin_with_options(options).await
     }
 
-    /// As [`Database::begin_read`], for tables that came later; `None` as long as they are not there.
-    pub(crate) async fn begin_read_complete(&self) -> Result<Option<DatabaseTransaction>, DbErr> {
+    /// As [`Database::begin_read`], for a table that came later; `None` as long as it is not there.
+    pub(crate) async fn begin_read_of(&self, table: &str) -> Result<Option<DatabaseTransaction>, DbErr> {
         let transaction = self.begin_read().await?;
         if self.shared.behind.load(Ordering::Relaxed) {
-            if migration::standing(&transaction).await? == Standing::Behind {
+            if migration::standing(&transaction).await? != Standing::Behind {
+                self.shared.behind.store(false, Ordering::Relaxed);
+            } else if !migration::has_table(&transaction, table).await? {
                 return Ok(None);
             }
-            self.shared.behind.store(false, Ordering::Relaxed);
         }
         Ok(Some(transaction))
     }
 
-    /// The one value that a statement answers with, without a transaction: one way to the database and back. `None` as long
-    /// as tables that came later may not be there.
-    pub(crate) async fn peek<T: TryGetable>(&self, sql: &str) -> Result<Option<T>, DbErr> {
+    /// The one value that a statement on a table answers with, without a transaction: one way to the database and back. `None`
+    /// as long as the table is not there.
+    pub(crate) async fn peek<T: TryGetable>(&self, table: &str, sql: &str) -> Result<Option<T>, DbErr> {
         let readers = &self.shared.readers;
-        if self.shared.behind.load(Ordering::Relaxed) && self.begin_read_complete().await?.is_none() {
+        if self.shared.behind.load(Ordering::Relaxed) && self.begin_read_of(table).await?.is_none() {
             return Ok(None);
         }
         let backend = readers.get_database_backend();

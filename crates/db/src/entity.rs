@@ -3,23 +3,26 @@
 #![expect(unreachable_pub, reason = "SeaORM's derives make public items")]
 
 pub(crate) mod access_state;
+pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod catalogs;
 pub(crate) mod claims;
 pub(crate) mod commits;
+pub(crate) mod generations;
 pub(crate) mod head;
 pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod license_acceptances;
 pub(crate) mod logins;
+pub(crate) mod overrides;
 pub(crate) mod pending;
 pub(crate) mod pieces;
+pub(crate) mod pipelines;
 pub(crate) mod resources;
 pub(crate) mod segment_states;
 pub(crate) mod segments;
 pub(crate) mod series;
 pub(crate) mod sessions;
-pub(crate) mod sources;
 pub(crate) mod tokens;
 pub(crate) mod users;
 

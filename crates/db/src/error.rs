@@ -2,7 +2,6 @@
 
 use sea_orm::sqlx;
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr};
-use sheaf_model::CatalogId;
 
 /// The database can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +67,7 @@ pub enum RepositoryError {
     #[error("{mount}: a source of kind `{kind}` is mounted there; remove it first")]
     Mounted {
         /// Where.
-        mount: CatalogId,
+        mount: String,
         /// The kind of the source that is there.
         kind: String,
     },

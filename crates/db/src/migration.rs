@@ -3,11 +3,12 @@
 //!
 //! A database that lacks changes gets them with the first transaction that writes: who only reads need not have the right
 //! to make them, nor wait for others. So whoever reads a table that came later must ask first whether it is there, with
-//! `Database::begin_read_complete`. A change that readers can't do without must be made in `Database::with`.
+//! `Database::begin_read_of`. A change that readers can't do without must be made in `Database::with`.
 
 mod m0001_manifest;
 mod m0002_metadata;
 mod m0003_access;
+pub(crate) mod m0005_catalogs;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_manifest::Migration),
             Box::new(m0002_metadata::Migration),
             Box::new(m0003_access::Migration),
+            Box::new(m0005_catalogs::Migration),
         ]
     }
 
@@ -49,11 +51,7 @@ pub(crate) enum Standing {
 /// Compares the changes made with those we know: two statements that read a row or two, whatever the database holds.
 pub(crate) async fn standing(connection: &impl ConnectionTrait) -> Result<Standing, DbErr> {
     let backend = connection.get_database_backend();
-    let exists = match backend {
-        DbBackend::Sqlite => format!("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{TABLE}'"),
-        _ => format!("SELECT 1 WHERE to_regclass('{TABLE}') IS NOT NULL"),
-    };
-    if connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_none() {
+    if !has_table(connection, TABLE).await? {
         return Ok(Standing::Empty);
     }
     let versions = Statement::from_string(backend, format!("SELECT version FROM {TABLE}"));
@@ -67,6 +65,16 @@ pub(crate) async fn standing(connection: &impl ConnectionTrait) -> Result<Standi
         return Ok(Standing::Newer(unknown.clone()));
     }
     Ok(if made.len() < known.len() { Standing::Behind } else { Standing::Current })
+}
+
+/// Whether there is a table with this name.
+pub(crate) async fn has_table(connection: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
+    let backend = connection.get_database_backend();
+    let exists = match backend {
+        DbBackend::Sqlite => format!("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{table}'"),
+        _ => format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL"),
+    };
+    Ok(connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_some())
 }
 
 /// Makes the changes that are missing. The transaction must be the only one that writes: it makes them all or none.

@@ -2,8 +2,10 @@
 //! them decides about no sample.
 
 mod access;
+mod attachments;
 mod metadata;
-mod sources;
+mod overrides;
+mod pipelines;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,21 +15,44 @@ use sheaf_model::CatalogId;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::Database;
+use crate::entity::generations;
 use crate::error::RepositoryError;
-use crate::table::{Table, table_name};
+use crate::table::{Sql, Table, table_name};
 
 pub use access::{
     Acceptance, Access, Claim, Credential, Event, Grant, Holder, Login, NewEvent, NewSession, NewToken,
     NewUser, SecretDigest, Session, Token, User,
 };
+pub use attachments::{Attachment, Attachments};
 pub use metadata::{CatalogMetadata, Metadata, ResourceMetadata};
-pub use sources::{Source, Sources};
+pub use overrides::{CatalogOverrides, Overrides};
+pub use pipelines::{Pipeline, Pipelines, Registration};
 
 /// The longest catalog id in a row, in bytes: with a resource id behind it, what every database can index.
 const LONGEST_CATALOG_ID: usize = 2000;
 
 /// The longest JSON text in a row, in bytes. 1 MiB: a long readme, and a page of rows still fits into memory.
 const LONGEST_JSON: usize = 1 << 20;
+
+/// The name of what is counted in `generations`: changes of metadata, overrides, attachments and pipelines.
+const CATALOGS: &str = "catalogs";
+
+impl Database {
+    /// A number that grows with every change of metadata, overrides, attachments and pipelines, by any process. What was made
+    /// of them is right as long as it is the same. One statement for all who ask at the same time.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn generation(&self) -> Result<i64, RepositoryError> {
+        let read = async || {
+            let sql = "SELECT \"value\" FROM \"generations\" WHERE \"name\" = 'catalogs'";
+            let found = self.peek::<i64>(table_name::<generations::Entity>(), sql).await;
+            let found = found.map_err(|error| failed::<generations::Entity>(self, "read", &error))?;
+            Ok(found.unwrap_or_default())
+        };
+        self.last_generation().get(read).await
+    }
+}
 
 /// A transaction of a repository. Its errors name the table of the entity they are asked for.
 struct Transaction<'a> {
@@ -40,8 +65,10 @@ struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// One that reads from `E`; `None` as long as the table is not there, which is then as good as empty.
     async fn read<E: Table>(database: &'a Database) -> Result<Option<Transaction<'a>>, RepositoryError> {
-        let tx =
-            database.begin_read_complete().await.map_err(|error| failed::<E>(database, "read", &error))?;
+        let tx = database
+            .begin_read_of(table_name::<E>())
+            .await
+            .map_err(|error| failed::<E>(database, "read", &error))?;
         Ok(tx.map(|tx| Transaction { tx, database, _turn: None }))
     }
 
@@ -58,6 +85,16 @@ impl<'a> Transaction<'a> {
 
     fn changing<E: Table, T>(&self, result: Result<T, DbErr>) -> Result<T, RepositoryError> {
         result.map_err(|error| failed::<E>(self.database, "change", &error))
+    }
+
+    /// Commits a change of what there is beside samples, and counts it, see [`Database::generation`].
+    async fn commit_counted<E: Table>(self) -> Result<(), RepositoryError> {
+        let sql = Sql::new(&self.tx, "INSERT INTO \"generations\" (\"name\", \"value\") VALUES (")
+            .value(CATALOGS)
+            .text(", 1) ON CONFLICT (\"name\") DO UPDATE SET \"value\" = \"generations\".\"value\" + 1");
+        let counted = sql.execute(&self.tx).await;
+        self.changing::<generations::Entity, _>(counted)?;
+        self.commit::<E>().await
     }
 
     async fn commit<E: Table>(self) -> Result<(), RepositoryError> {

@@ -4,6 +4,7 @@
 
 mod integration {
     mod access;
+    mod catalogs;
     mod crash;
     mod damage;
     mod flips;

@@ -29,6 +29,8 @@ impl Registration {
 pub struct Offer {
     /// What is registered.
     pub registration: Registration,
+    /// Whose it is.
+    pub owner: Option<String>,
     /// Whether the owner may write catalogs with this id.
     pub may_write: bool,
     /// Whether the owner may use all resource locators of the pipeline.
@@ -59,28 +61,33 @@ pub enum Refusal {
     Conflict(CatalogId),
 }
 
-/// Decides which registrations stand. Of two that conflict (the same id but for upper and lower case, or one above the
-/// other) the earlier one does, unless its owner may not have it.
+/// Decides which registrations stand. Of two that conflict the earlier one does, unless its owner may not have it. Those with
+/// the same id but for upper and lower case conflict, and those of different owners if one lies above the other: nobody gets
+/// in between the catalogs of somebody else.
 pub fn admit(offers: impl IntoIterator<Item = Offer>) -> (Vec<Registration>, Vec<Dropped>) {
     let mut admitted: Vec<Registration> = Vec::new();
     // By lower-case id with a `/` at the end, so that all that is below an id comes right behind it.
-    let mut taken: BTreeMap<String, CatalogId> = BTreeMap::new();
+    let mut taken: BTreeMap<String, (CatalogId, Option<String>)> = BTreeMap::new();
     let mut dropped = Vec::new();
-    for Offer { registration, may_write, may_use_locators } in offers {
+    for Offer { registration, owner, may_write, may_use_locators } in offers {
         let key = format!("{}/", registration.id.as_str().to_ascii_lowercase());
         let refusal = if !may_use_locators {
             Some(Refusal::LocatorNotAllowed)
         } else if !may_write {
             Some(Refusal::NotWritable)
         } else {
-            let above = key.match_indices('/').find_map(|(slash, _)| taken.get(&key[..=slash]));
-            let below = || taken.range(key.clone()..).next().filter(|(other, _)| other.starts_with(&key));
-            above.or_else(|| below().map(|(_, other)| other)).map(|other| Refusal::Conflict(other.clone()))
+            let conflicts = |other: &&(CatalogId, Option<String>)| {
+                other.1 != owner || other.0.as_str().len() == registration.id.as_str().len()
+            };
+            let mut above = key.match_indices('/').filter_map(|(slash, _)| taken.get(&key[..=slash]));
+            let below = taken.range(key.clone()..).take_while(|(other, _)| other.starts_with(&key));
+            let other = above.find(conflicts).or_else(|| below.map(|(_, other)| other).find(conflicts));
+            other.map(|(id, _)| Refusal::Conflict(id.clone()))
         };
         match refusal {
             Some(refusal) => dropped.push(Dropped { registration, refusal }),
             None => {
-                taken.insert(key, registration.id.clone());
+                taken.insert(key, (registration.id.clone(), owner));
                 admitted.push(registration);
             }
         }
@@ -184,8 +191,9 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn offer(text: &str, may_use_locators: bool) -> Offer {
-        Offer { registration: Registration::new(id(text)), may_write: true, may_use_locators }
+    fn offer(text: &str, owner: &str, may_use_locators: bool) -> Offer {
+        let registration = Registration::new(id(text));
+        Offer { registration, owner: Some(owner.to_owned()), may_write: true, may_use_locators }
     }
 
     fn ids(registrations: &[Registration]) -> Vec<&str> {
@@ -195,23 +203,32 @@ mod tests {
     /// Reference 1.8, "catalog hierarchy".
     #[test]
     fn registrations_of_the_reference() {
-        let admin = ["/A", "/B/A"].map(|id| offer(id, true));
+        let admin = ["/A", "/B/A"].map(|id| offer(id, "admin", true));
         let other = [("/A", true), ("/B/B", true), ("/B/B2", true), ("/C/A", true), ("/D", false)];
-        let (root, dropped) = admit(admin.into_iter().chain(other.map(|(id, allowed)| offer(id, allowed))));
+        let (root, dropped) =
+            admit(admin.into_iter().chain(other.map(|(id, allowed)| offer(id, "other", allowed))));
         assert_eq!(ids(&root), ["/A", "/B/A", "/B/B", "/B/B2", "/C/A"]);
         assert_eq!(dropped[0].refusal, Refusal::Conflict(id("/A")));
         assert_eq!(dropped[1].refusal, Refusal::LocatorNotAllowed);
 
-        let (below, dropped) = admit(["/A/B", "/A/B/C", "/A/C/A"].map(|id| offer(id, true)));
-        assert_eq!(ids(&below), ["/A/B", "/A/C/A"]);
+        let offers = [
+            ("/A/B", "a"),
+            ("/A/B/C", "b"),
+            ("/A/C/A", "b"),
+            ("/A/C/A/B", "b"),
+            ("/A/C", "b"),
+            ("/a/c", "b"),
+        ];
+        let (below, dropped) = admit(offers.map(|(id, owner)| offer(id, owner, true)));
+        assert_eq!(ids(&below), ["/A/B", "/A/C/A", "/A/C/A/B", "/A/C"], "owners may nest their own");
         assert_eq!(dropped[0].refusal.to_string(), "it conflicts with /A/B, which was registered before");
     }
 
     /// Reference 1.7, "conflict rule".
     #[test]
     fn an_owner_who_may_not_write_gives_way() {
-        let unwritable = Offer { may_write: false, ..offer("/A/B", true) };
-        let (admitted, dropped) = admit([unwritable, offer("/a/b/c", true), offer("/A", true)]);
+        let unwritable = Offer { may_write: false, ..offer("/A/B", "a", true) };
+        let (admitted, dropped) = admit([unwritable, offer("/a/b/c", "b", true), offer("/A", "c", true)]);
         assert_eq!(ids(&admitted), ["/a/b/c"]);
         let refusals: Vec<_> = dropped.into_iter().map(|dropped| dropped.refusal).collect();
         assert_eq!(refusals, [Refusal::NotWritable, Refusal::Conflict(id("/a/b/c"))]);

@@ -1,15 +1,16 @@
 //! A store with its database and rollups: what commands and the server work on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sheaf_db::{Database, DatabaseError, RepositoryError, Source};
-use sheaf_engine::{Base, ResolveError, Resolved, resolve, resolve_in_place};
-use sheaf_model::{CatalogId, PropertyError, ResourceId, ResourcePath};
-use sheaf_sources::{DataSource, SourceConfig, SourceError};
+use sheaf_db::{Database, DatabaseError, RepositoryError};
+use sheaf_model::{CatalogId, ResourceId, ResourcePath};
 use sheaf_store::{LocalDisk, ROLLUPS_FILE, RollupSettings, Rollups, Settings, Store, StoreError};
+
+pub(crate) use crate::catalogs::Found;
+use crate::catalogs::{CatalogError, Catalogs, RequestConfiguration};
 
 /// Rows of metadata that are looked up at once.
 const PAGE: usize = 1000;
@@ -80,6 +81,8 @@ pub(crate) struct Data {
     pub(crate) database: Database,
     /// States that are kept. What is put into them is written in the background, and at the end of the program.
     pub(crate) rollups: Arc<Rollups>,
+    /// What there is, in the store and in sources.
+    pub(crate) catalogs: Catalogs,
 }
 
 impl Data {
@@ -88,61 +91,27 @@ impl Data {
         let failed = |source| DataError::Folder { folder: folder.clone(), source };
         let disk = Arc::new(LocalDisk::new(folder.clone()).map_err(failed)?);
         let store = Store::open(disk, Arc::new(database.manifest()), Settings::default()).await?;
-        Ok(Data { folder, store, database, rollups })
+        let catalogs = Catalogs::new(store.clone(), database.clone(), rollups.clone(), folder.clone());
+        Ok(Data { folder, store, database, rollups, catalogs })
     }
 
-    /// What each path is computed from: series of the store, or of sources that are read in place. States are kept of those of
-    /// the store, unless their resource says otherwise.
+    /// What each path is computed from, see [`Catalogs::resolve`].
     pub(crate) async fn resolve(&self, paths: &[ResourcePath]) -> Result<Vec<Found>, DataError> {
-        let resources: Vec<(CatalogId, ResourceId)> =
-            paths.iter().map(|path| (path.catalog().clone(), path.resource().clone())).collect();
-        let properties = self.database.metadata().resources(&resources).await?;
-        let sources = self.sources_of(paths).await?;
-        let stored: Vec<ResourcePath> =
-            paths.iter().filter(|path| !sources.contains_key(path.catalog())).cloned().collect();
-        let mut stored = resolve(&self.store, &stored).await?.into_iter();
-        let mut found = Vec::with_capacity(paths.len());
-        for (path, properties) in paths.iter().zip(properties) {
-            let mut unit = properties.unit().map(str::to_owned);
-            let mut resolved = match sources.get(path.catalog()) {
-                Some(source) => {
-                    let (source, path) = (source.clone(), path.clone());
-                    blocking(move || resolve_in_place(&source, &path)).await??
-                }
-                None => {
-                    stored.next().ok_or_else(|| ResolveError::NoCatalog { path: Box::new(path.clone()) })?
-                }
-            };
-            let period = resolved.base.period();
-            match &mut resolved.base {
-                Base::Stored { rollups, .. } => {
-                    let without = properties.without_rollups()?;
-                    *rollups =
-                        Some(self.rollups.clone()).filter(|_| !period.is_some_and(|p| without.contains(&p)));
-                }
-                Base::InPlace { series, .. } => unit = unit.or(series.unit().map(str::to_owned)),
-            }
-            found.push(Found { resolved, unit });
-        }
-        Ok(found)
+        self.resolve_for(paths, &None).await
     }
 
-    /// The sources that provide catalogs of these paths.
-    async fn sources_of(
+    /// The same for a request that brings along something for sources.
+    pub(crate) async fn resolve_for(
         &self,
         paths: &[ResourcePath],
-    ) -> Result<HashMap<CatalogId, Arc<dyn DataSource>>, DataError> {
-        let catalogs: HashSet<&CatalogId> = paths.iter().map(ResourcePath::catalog).collect();
-        let mut sources = HashMap::new();
-        let mut after: Option<CatalogId> = None;
-        loop {
-            let page = self.database.sources().list(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(sources) };
-            after = Some(last.mount.clone());
-            for source in page.iter().filter(|source| catalogs.contains(&source.mount)) {
-                sources.insert(source.mount.clone(), open_source(source).await?);
-            }
-        }
+        configuration: &RequestConfiguration,
+    ) -> Result<Vec<Found>, DataError> {
+        Ok(self.catalogs.resolve(paths, configuration).await?)
+    }
+
+    /// Whether sources that are read in place provide a catalog.
+    pub(crate) async fn is_in_place(&self, catalog: &CatalogId) -> Result<bool, DataError> {
+        Ok(self.catalogs.view().await?.provision(catalog).is_some())
     }
 
     /// The units of the resources of a catalog, as far as they are known.
@@ -159,25 +128,6 @@ impl Data {
             );
         }
     }
-
-    /// The source that provides exactly this catalog, if there is one.
-    pub(crate) async fn source(&self, catalog: &CatalogId) -> Result<Option<Source>, DataError> {
-        Ok(self.database.sources().find(catalog).await?.filter(|source| source.mount == *catalog))
-    }
-}
-
-/// A path with what it is computed from, and its unit.
-pub(crate) struct Found {
-    pub(crate) resolved: Resolved,
-    pub(crate) unit: Option<String>,
-}
-
-/// The source of a configuration.
-pub(crate) async fn open_source(source: &Source) -> Result<Arc<dyn DataSource>, DataError> {
-    let config: SourceConfig = serde_json::from_value(source.configuration.clone()).map_err(|error| {
-        DataError::SourceSettings { mount: source.mount.clone(), problem: error.to_string() }
-    })?;
-    Ok(blocking(move || config.open()).await??)
 }
 
 /// Runs what blocks on a thread of its own.
@@ -216,23 +166,9 @@ pub(crate) enum DataError {
     /// What the database knows beside the manifest can't be read or changed.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// There is nothing behind a path.
+    /// There is nothing behind a path, or a source fails.
     #[error(transparent)]
-    Resolve(#[from] ResolveError),
-    /// A property that can't be.
-    #[error(transparent)]
-    Property(#[from] PropertyError),
-    /// A source fails.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The settings of a source can't be read.
-    #[error("the source `{mount}` has settings that can't be read: {problem}")]
-    SourceSettings {
-        /// Where it is mounted.
-        mount: CatalogId,
-        /// What is wrong.
-        problem: String,
-    },
+    Catalog(#[from] CatalogError),
     /// A task ended early.
     #[error("a task ended early: {problem}")]
     Task {

@@ -8,6 +8,7 @@ pub(crate) mod app;
 pub(crate) mod auth;
 mod body;
 mod budget;
+mod configuration;
 mod connection;
 mod errors;
 mod extract;
@@ -53,7 +54,18 @@ pub(crate) async fn serve(
     if let Some(token) = auth::first::first_token(app.access.rows()).await.map_err(DataError::from)? {
         first(&token);
     }
+    let attachments = app.data.catalogs.attachments().clone();
+    let cleaning = tokio::spawn(async move {
+        match attachments.clean().await {
+            Ok(0) => {}
+            Ok(files) => tracing::info!(files, "removed files of attachments that nobody names"),
+            Err(error) => {
+                tracing::warn!(cause = sheaf_store::in_full(&error), "attachments can't be tidied up")
+            }
+        }
+    });
     serve_app(&app, tls, ready).await?;
+    cleaning.abort();
     app.close().await;
     Ok(())
 }

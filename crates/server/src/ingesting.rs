@@ -124,7 +124,7 @@ impl Order {
         });
         let catalog = self.options.catalog.take().or_else(|| table.metadata().catalog.clone());
         let units = match &catalog {
-            Some(catalog) if data.source(catalog).await?.is_some() => {
+            Some(catalog) if data.is_in_place(catalog).await? => {
                 return Err(IngestFailure::InPlace(catalog.clone()));
             }
             Some(catalog) => data.units(catalog).await?,

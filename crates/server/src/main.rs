@@ -1,5 +1,6 @@
 //! The `sheaf` program: one subcommand per file in [`cli`].
 
+mod catalogs;
 mod cli;
 mod data;
 #[expect(dead_code, reason = "it is being built: what all handlers share is there before they are")]

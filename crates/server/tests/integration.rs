@@ -6,6 +6,8 @@
 mod access;
 #[path = "integration/beside.rs"]
 mod beside;
+#[path = "integration/catalogs.rs"]
+mod catalogs;
 #[path = "integration/http.rs"]
 mod http;
 #[path = "integration/operating.rs"]

@@ -16,6 +16,7 @@
 //! fail.
 
 mod announce;
+mod available;
 mod changes;
 mod check;
 mod collect;
@@ -52,10 +53,12 @@ mod view;
 mod watch;
 mod write;
 
+pub use available::Bins;
 pub use check::{CheckOptions, CheckReport, Finding, check};
 pub use compact::{CompactOptions, Compacted};
 pub use disk::{Change, Disk, DiskFile, DiskWriter, FileEntry, LocalDisk};
 pub use error::{InvalidRows, SeriesName, StoreError, in_full};
+pub use listing::{SeenSeries, UnseenSeries};
 pub use merge_policy::{MergePolicy, SegmentInfo};
 pub use now::Now;
 pub use rollups::{ROLLUPS_FILE, RollupSettings, RollupStats, Rollups};

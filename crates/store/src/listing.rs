@@ -56,7 +56,58 @@ impl Listing {
     }
 }
 
+/// Which series there were at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SeenSeries {
+    next: i64,
+    count: i64,
+}
+
+/// Series that somebody has not seen yet.
+#[derive(Clone, Debug)]
+pub struct UnseenSeries {
+    /// Which there are now.
+    pub seen: SeenSeries,
+    /// Whether these are all series, because some that were seen are gone, or none was.
+    pub is_all: bool,
+    /// The series, by id.
+    pub series: Vec<(SeriesId, SeriesSpec)>,
+}
+
 impl Store {
+    /// The series that were made since `seen`; all there are where others were removed meanwhile. Costs one row where nothing
+    /// has happened to the set of series, however much was written.
+    ///
+    /// # Errors
+    /// The manifest can't be read, or is damaged.
+    pub async fn series_unseen(&self, seen: SeenSeries) -> Result<UnseenSeries, StoreError> {
+        let mut read = self.0.manifest.read().await?;
+        let head = view::head(&mut *read, &self.0).await?;
+        let now = SeenSeries { next: head.next_series, count: head.series_count };
+        let is_new = seen == SeenSeries::default();
+        if seen == now && !is_new {
+            return Ok(UnseenSeries { seen: now, is_all: false, series: Vec::new() });
+        }
+        if !is_new {
+            let rows = self.0.series_from(&mut *read, seen.next).await?;
+            if seen.count + rows.len() as i64 == now.count {
+                let series = rows.iter().map(|stored| self.0.listed(stored)).collect::<Result<_, _>>()?;
+                return Ok(UnseenSeries { seen: now, is_all: false, series });
+            }
+        }
+        let mut series = Vec::new();
+        let mut problem = None;
+        view::all_series(&mut *read, &self.0, &head, &mut |row| match SeriesSpec::from_row(row) {
+            Ok(spec) => series.push((SeriesId(row.id), spec)),
+            Err(error) => problem = Some(error),
+        })
+        .await?;
+        match problem {
+            Some(problem) => Err(self.0.damaged(problem)),
+            None => Ok(UnseenSeries { seen: now, is_all: true, series }),
+        }
+    }
+
     /// The first `limit` series whose keys begin with `prefix` and come after `after`, by key, byte by byte; all of them
     /// with several calls. The first call in a process looks at the keys of all series, to be sure that none is missing.
     ///
@@ -161,6 +212,23 @@ impl Inner {
         view::all_keys(read, self, head, visit).await?;
         self.listing.is_complete.store(true, Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// The rows of series with ids from `first` on.
+    async fn series_from(
+        &self,
+        read: &mut dyn ManifestRead,
+        first: i64,
+    ) -> Result<Vec<Stored<SeriesRow>>, StoreError> {
+        let mut rows: Vec<Stored<SeriesRow>> = Vec::new();
+        loop {
+            let after = rows.last().map_or(first - 1, |last| last.row.id);
+            let page = read.series_after(after, MOST_KEYS as u64).await?;
+            if page.is_empty() {
+                return Ok(rows);
+            }
+            rows.extend(page);
+        }
     }
 
     fn listed(&self, stored: &Stored<SeriesRow>) -> Result<(SeriesId, SeriesSpec), StoreError> {

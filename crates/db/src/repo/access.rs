@@ -103,7 +103,7 @@ impl Access {
         self.state
             .get(async || {
                 let sql = "SELECT \"nonce\" FROM \"access_state\" WHERE \"id\" = 1";
-                let found = self.database.peek::<i64>(sql).await;
+                let found = self.database.peek::<i64>("access_state", sql).await;
                 let found = found
                     .map_err(|error| super::failed::<access_state::Entity>(&self.database, "read", &error))?;
                 Ok(found.unwrap_or_default())

@@ -54,6 +54,19 @@ impl Metadata {
         Ok(found.into_iter().next().map(|(_, properties)| properties).unwrap_or_default())
     }
 
+    /// The properties of catalogs, one answer for each.
+    ///
+    /// # Errors
+    /// The database fails, or a row is damaged.
+    pub async fn catalogs(&self, wanted: &[CatalogId]) -> Result<Vec<Properties>, RepositoryError> {
+        type Table = catalogs::Entity;
+        let Some(transaction) = Transaction::read::<Table>(&self.database).await? else {
+            return Ok(vec![Properties::default(); wanted.len()]);
+        };
+        let found = by_key::<Table>(&transaction, wanted.iter()).await?;
+        Ok(wanted.iter().map(|key| found.get(key).cloned().unwrap_or_default()).collect())
+    }
+
     /// The properties of a resource; none if nothing is known of it.
     ///
     /// # Errors
@@ -204,7 +217,7 @@ impl Metadata {
         let catalogs_change = apply::<catalogs::Entity>(&transaction, catalogs, how).await?;
         let resources_change = apply::<resources::Entity>(&transaction, resources, how).await?;
         if catalogs_change || resources_change {
-            transaction.commit::<resources::Entity>().await?;
+            transaction.commit_counted::<resources::Entity>().await?;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
-//! Metadata of catalogs and resources, and sources.
+//! Metadata of catalogs and resources.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use sheaf_db::testing::TestDatabase;
-use sheaf_db::{CatalogMetadata, Database, Metadata, RepositoryError, ResourceMetadata};
+use sheaf_db::{CatalogMetadata, CatalogOverrides, Database, Metadata, RepositoryError, ResourceMetadata};
 use sheaf_model::{CatalogId, CatalogPath, Properties, ResourceId};
 
 fn properties(value: Value) -> Properties {
@@ -265,8 +265,8 @@ async fn damaged_rows_are_named() {
         r#"INSERT INTO resources VALUES ('/b', 'no name', '{}')"#,
         r#"INSERT INTO resources VALUES ('/c', 'T1', '[1]')"#,
         r#"INSERT INTO catalogs VALUES ('/a', '')"#,
-        r#"INSERT INTO sources VALUES ('/a/b', 'csv', '{"password": "secret" x', 1)"#,
-        r#"INSERT INTO sources VALUES ('a/c', 'csv', '{}', 1)"#,
+        r#"INSERT INTO overrides VALUES ('/a', NULL, '{"secret": 1}', NULL)"#,
+        r#"INSERT INTO attachments VALUES ('/a', 'x', -1, '', '', 1)"#,
     ]
     .join("; ");
     let [sqlite, postgres] = both().await;
@@ -275,7 +275,8 @@ async fn damaged_rows_are_named() {
     postgres.run_on_postgres(&damage).await;
     for test in [sqlite, postgres] {
         let database = test.open().await;
-        let (metadata, sources) = (database.metadata(), database.sources());
+        let (metadata, overrides, attachments) =
+            (database.metadata(), database.overrides(), database.attachments());
         let named = |error: RepositoryError, row: &str, table: &str| {
             let text = error.to_string();
             let beginning = format!("{}: row `{row}` of table `{table}` is damaged: ", database.describe());
@@ -295,77 +296,19 @@ async fn damaged_rows_are_named() {
         );
         let path: CatalogPath = "/c".parse().unwrap();
         named(metadata.resources_below(&path, None, 9).await.unwrap_err(), "/c/T1", "resources");
-        named(sources.find(&catalog_id("/a/b/c")).await.unwrap_err(), "/a/b", "sources");
-        named(sources.list(Some(&catalog_id("/a/b")), 9).await.unwrap_err(), "a/c", "sources");
+        named(overrides.get(&a).await.unwrap_err(), "/a", "overrides");
+        named(overrides.list(None, 9).await.unwrap_err(), "/a", "overrides");
+        named(attachments.get(&a, "x").await.unwrap_err(), "/a/x", "attachments");
+        named(attachments.of(&a, None, 9).await.unwrap_err(), "/a/x", "attachments");
 
         // A patch of what can't be read would lose the rest; but it can be replaced.
         let patch = resource("/a", "T1", json!({"unit": "m"}));
         named(metadata.patch(vec![], vec![patch.clone()]).await.unwrap_err(), "/a/T1", "resources");
         metadata.set_resource(patch.clone()).await.unwrap();
         assert_eq!(metadata.resource(&a, &patch.resource).await.unwrap(), patch.properties);
-        assert!(sources.remove(&catalog_id("/a/b")).await.unwrap());
-        assert_eq!(sources.find(&catalog_id("/a/b/c")).await.unwrap(), None);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_nearest_source_provides_a_catalog() {
-    for test in both().await {
-        let database = test.open().await;
-        let sources = database.sources();
-        let find = async |id: &str| {
-            sources.find(&catalog_id(id)).await.unwrap().map(|source| source.mount.to_string())
-        };
-        assert_eq!(find("/a/b").await, None);
-        let configuration = json!({"folder": "/data/it's \u{0} 日本", "z": 1, "a": [null]});
-        let add =
-            async |id: &str| sources.add(catalog_id(id), "csv".to_string(), configuration.clone()).await;
-        for mount in ["/a/b", "/a", "/c", "/a/b_", "/A"] {
-            let source = add(mount).await.unwrap();
-            assert!(source.created_at_ms > 1_700_000_000_000, "{}", source.created_at_ms);
-            assert_eq!(sources.find(&catalog_id(mount)).await.unwrap(), Some(source));
-        }
-        assert_eq!(find("/a/b/c/d").await.as_deref(), Some("/a/b"));
-        assert_eq!(find("/a/b2").await.as_deref(), Some("/a"));
-        assert_eq!(find("/a/b_/x").await.as_deref(), Some("/a/b_"));
-        assert_eq!(find("/cc").await, None);
-        assert_eq!(find(&format!("/a{}", "/x".repeat(2000))).await.as_deref(), Some("/a"));
-
-        let error = sources.add(catalog_id("/a/b"), "parquet".to_string(), json!({})).await.unwrap_err();
-        assert!(error.is_invalid_input());
-        assert_eq!(error.to_string(), "/a/b: a source of kind `csv` is mounted there; remove it first");
-        for kind in ["", "a\0", &"k".repeat(256)] {
-            let error = sources.add(catalog_id("/d"), kind.to_string(), json!({})).await.unwrap_err();
-            assert!(matches!(error, RepositoryError::Invalid { .. }), "{error}");
-        }
-        let long = catalog_id(&"/a".repeat(1001));
-        assert!(sources.add(long, "csv".to_string(), json!({})).await.unwrap_err().is_invalid_input());
-
-        let first = sources.list(None, 2).await.unwrap();
-        assert!(first.iter().map(|source| source.mount.as_str()).eq(["/A", "/a"]), "{first:?}");
-        let rest = sources.list(Some(&first[1].mount), 9).await.unwrap();
-        assert!(rest.iter().map(|source| source.mount.as_str()).eq(["/a/b", "/a/b_", "/c"]), "{rest:?}");
-        assert_eq!(serde_json::to_string(&rest[0].configuration).unwrap(), configuration.to_string());
-
-        assert!(sources.remove(&catalog_id("/a/b")).await.unwrap());
-        assert!(!sources.remove(&catalog_id("/a/b")).await.unwrap());
-        assert_eq!(find("/a/b/c/d").await.as_deref(), Some("/a"));
-        add("/a/b").await.unwrap();
-
-        // Of several who want the same place one gets it.
-        let adding: Vec<_> = (0..5)
-            .map(|_| {
-                let url = test.url().to_string();
-                tokio::spawn(async move {
-                    let sources = Database::connect(&url).await.unwrap().sources();
-                    sources.add(catalog_id("/new"), "csv".to_string(), json!({})).await.is_ok()
-                })
-            })
-            .collect();
-        let mut added = 0;
-        for task in adding {
-            added += usize::from(task.await.unwrap());
-        }
-        assert_eq!(added, 1);
+        overrides.set(&a, &CatalogOverrides::default()).await.unwrap();
+        assert_eq!(overrides.get(&a).await.unwrap(), CatalogOverrides::default());
+        assert_eq!(attachments.remove(&a, "x").await.unwrap().as_deref(), Some(""));
+        assert_eq!(attachments.get(&a, "x").await.unwrap(), None);
     }
 }

@@ -210,7 +210,7 @@ async fn reading_an_old_store_does_not_change_it_and_metadata_can_be_added() {
         assert_eq!((stats.rows, stats.missing), (2 * LEN as u64 + 1 - 10 - 1, missing), "{stats:?}");
         let metadata = database.metadata();
         assert!(metadata.resource(&catalog, &resource).await.unwrap().is_empty());
-        assert_eq!(database.sources().find(&catalog).await.unwrap(), None);
+        assert_eq!(database.pipelines().all().await.unwrap(), []);
         drop(store);
         database.close().await;
         assert!(fs::read(&file).unwrap() == before, "version {version} was changed");

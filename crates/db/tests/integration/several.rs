@@ -3,9 +3,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use serde_json::json;
 use sheaf_db::testing::TestDatabase;
-use sheaf_db::{Database, DatabaseError};
+use sheaf_db::{Database, DatabaseError, Pipeline};
 use sheaf_model::CatalogPath;
 use sheaf_store::manifest::{CommitRow, Manifest, Stored};
 
@@ -13,8 +12,9 @@ use super::rows::{fill, head, piece, read_all};
 
 /// Makes a database as it was before there was metadata.
 const FORGET_METADATA: &str = "
-    DROP TABLE catalogs; DROP TABLE resources; DROP TABLE sources;
-    DELETE FROM sheaf_migrations WHERE version = 'm0002_metadata'";
+    DROP TABLE catalogs; DROP TABLE resources; DROP TABLE overrides; DROP TABLE attachments; DROP TABLE pipelines;
+    DROP TABLE generations;
+    DELETE FROM sheaf_migrations WHERE version IN ('m0002_metadata', 'm0005_catalogs')";
 
 /// Increments the commit of the head, `rounds` times.
 async fn increment(database: &Database, rounds: i64) {
@@ -146,12 +146,12 @@ async fn several_processes_bring_an_older_database_up_to_date() {
         for test in [&sqlite, &postgres] {
             // Open before the others bring it up to date.
             let early = test.open().await;
-            assert_eq!(early.sources().list(None, 9).await.unwrap(), []);
+            assert_eq!(early.pipelines().all().await.unwrap(), []);
             several_processes_take_turns(test).await;
-            let (metadata, mount) = (early.metadata(), "/a".parse().unwrap());
+            let metadata = early.metadata();
             assert_eq!(metadata.catalogs_below(&CatalogPath::Root, None, 9).await.unwrap(), []);
-            early.sources().add(mount, "csv".to_string(), json!({})).await.unwrap();
-            assert_eq!(test.open().await.sources().list(None, 9).await.unwrap().len(), 1);
+            early.pipelines().add(&Pipeline::new(None, Vec::new()), true).await.unwrap();
+            assert_eq!(test.open().await.pipelines().all().await.unwrap().len(), 1);
         }
     }
 }
@@ -169,8 +169,7 @@ async fn a_user_who_may_only_read_opens_an_older_database() {
     let database = Database::connect(&test.url().replace("//sheaf@", "//visitor@")).await.unwrap();
     assert_eq!(read_all(&mut *database.manifest().read().await.unwrap()).await.unwrap().1, 0);
     assert_eq!(database.metadata().catalogs_below(&CatalogPath::Root, None, 9).await.unwrap(), []);
-    let mount = "/a".parse().unwrap();
-    let error = database.sources().add(mount, "csv".to_string(), json!({})).await.unwrap_err();
+    let error = database.pipelines().add(&Pipeline::new(None, Vec::new()), true).await.unwrap_err();
     assert!(error.to_string().contains("permission denied"), "{error}");
 }
 
@@ -185,10 +184,9 @@ async fn a_reader_of_an_older_database_waits_for_nobody() {
         let (first, second) = (test.open().await, test.open().await);
         // It brings the database up to date, and holds it.
         let write = first.manifest().write().await.unwrap();
-        let mount = "/a".parse().unwrap();
         let reading = async {
-            assert_eq!(second.sources().find(&mount).await.unwrap(), None);
-            assert_eq!(test.open().await.sources().list(None, 9).await.unwrap(), []);
+            assert_eq!(second.generation().await.unwrap(), 0);
+            assert_eq!(test.open().await.pipelines().all().await.unwrap(), []);
         };
         tokio::time::timeout(Duration::from_secs(10), reading).await.unwrap();
         drop(write);

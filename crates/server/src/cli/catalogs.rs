@@ -12,7 +12,7 @@ use sheaf_store::{Layout, SeriesId, SeriesSpec, SeriesStats};
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
 use super::source;
-use crate::data::open_source;
+use crate::catalogs::Origin;
 
 /// Series that are looked up at once.
 const PAGE: usize = 1000;
@@ -168,32 +168,30 @@ impl List {
         if args.limit.is_some_and(|limit| self.listed >= limit) {
             return Ok(());
         }
-        let is_wanted =
-            |mount: &CatalogId| args.catalog.as_ref().is_none_or(|catalog| catalog.contains(mount));
-        let mut after: Option<CatalogId> = None;
-        loop {
-            let page = data.database.sources().list(after.as_ref(), PAGE).await?;
-            for source in page.iter().filter(|source| is_wanted(&source.mount)) {
-                let mount = &source.mount;
-                let open = open_source(source).await?;
-                let series = tokio::task::spawn_blocking(move || open.series()).await??;
-                if !self.json {
-                    writeln!(out, "{mount}")?;
-                }
-                for series in &series {
-                    if self.json {
-                        writeln!(out, "{}", source::describe(mount, series))?;
-                    } else {
-                        writeln!(out, "{}", source::line(series))?;
-                    }
-                    self.listed += 1;
-                }
+        let view = data.catalogs.view().await?;
+        for provision in view.provisions() {
+            let mount = &provision.catalog;
+            let is_wanted = match &args.catalog {
+                Some(catalog) => catalog.contains(mount),
+                // What is made up is shown to those who ask for it.
+                None => provision.pipeline.origin != Origin::BuiltIn,
+            };
+            if !is_wanted {
+                continue;
             }
-            match page.last() {
-                Some(source) => after = Some(source.mount.clone()),
-                None => return Ok(()),
+            if !self.json {
+                writeln!(out, "{mount}")?;
+            }
+            for series in &data.catalogs.series_in_place(mount).await? {
+                if self.json {
+                    writeln!(out, "{}", source::describe(mount, series))?;
+                } else {
+                    writeln!(out, "{}", source::line(series))?;
+                }
+                self.listed += 1;
             }
         }
+        Ok(())
     }
 
     fn other(&mut self, spec: &SeriesSpec, stats: SeriesStats, out: &mut impl Write) -> std::io::Result<()> {

@@ -89,11 +89,11 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
             }
             if !found
                 && let Ok(catalog) = path.trim_end_matches('/').parse::<CatalogId>()
-                && let Some(source) = data.database.sources().find(&catalog).await?
+                && let Some(source) = data.catalogs.view().await?.provision(&catalog)
             {
                 return Err(format!(
                     "`{path}` is read in place from the files of `{}`: they are what would be exported",
-                    source.mount
+                    source.catalog
                 )
                 .into());
             }

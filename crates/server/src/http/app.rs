@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use sheaf_model::CatalogId;
 use tokio::sync::watch;
 
 use super::ServeError;
 use super::auth::Anonymous;
-use super::auth::gate::Gate;
+use super::auth::gate::{Gate, Who};
 use super::auth::limiter::Limiter;
 use super::auth::oidc::Providers;
+use super::auth::rights::{Action, CatalogFacts};
 use super::metrics::Metrics;
 use super::streaming::{StreamLimits, Streams};
+use crate::catalogs::{OwnerRights, Owners};
 use crate::data::Data;
 use crate::settings::Settings;
 
@@ -27,7 +30,7 @@ pub(crate) struct App {
     /// What can be read without credentials.
     pub(crate) anonymous: Anonymous,
     /// Who has which secret, and what users may do.
-    pub(crate) access: Gate,
+    pub(crate) access: Arc<Gate>,
     /// Who signs users in, beside passwords.
     pub(crate) providers: Providers,
     /// Failures to sign in with a password.
@@ -40,7 +43,10 @@ impl App {
     ///
     /// # Errors
     /// A setting that is not right.
-    pub(crate) fn new(data: Data, settings: Settings) -> Result<App, ServeError> {
+    pub(crate) fn new(mut data: Data, settings: Settings) -> Result<App, ServeError> {
+        data.catalogs
+            .configure(settings.general.sample_catalog, &settings.sources)
+            .map_err(|problem| ServeError::Setting { key: "source", problem })?;
         let anonymous = Anonymous::new(&settings.auth.anonymous_read)?;
         let limits = &settings.limits;
         let streams = Streams::new(StreamLimits {
@@ -51,7 +57,8 @@ impl App {
         let metrics = Metrics::default();
         metrics.register(|registry| streams.register(registry));
         let providers = Providers::new(&settings.auth.oidc)?;
-        let access = Gate::new(&data.database, providers.enabled());
+        let access = Arc::new(Gate::new(&data.database, providers.enabled()));
+        data.catalogs.set_owners(owners(access.clone()));
         Ok(App {
             data,
             settings,
@@ -85,5 +92,30 @@ impl App {
     pub(crate) async fn close(&self) {
         self.data.rollups.flush().await;
         self.data.database.clone().close().await;
+    }
+}
+
+/// What owners of pipelines may do.
+fn owners(access: Arc<Gate>) -> Owners {
+    Arc::new(move |owner: String| {
+        let access = access.clone();
+        Box::pin(async move {
+            let who = access.by_id(&owner).await?;
+            Ok(who.map(|who| Arc::new(Owner(who)) as Arc<dyn OwnerRights>))
+        })
+    })
+}
+
+/// The owner of a pipeline.
+struct Owner(Arc<Who>);
+
+impl OwnerRights for Owner {
+    fn may_write(&self, catalog: &CatalogId, groups: &[String]) -> bool {
+        let facts = CatalogFacts { groups: groups.to_vec(), ..CatalogFacts::default() };
+        self.0.rights.may(Action::Write, catalog, &facts)
+    }
+
+    fn may_use_locator(&self, locator: &str) -> bool {
+        self.0.rights.may_use_locator(locator)
     }
 }

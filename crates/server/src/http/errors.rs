@@ -15,6 +15,7 @@ use sheaf_model::{PathError, TimeRangeError};
 use sheaf_sources::SourceError;
 use sheaf_store::{StoreError, in_full};
 
+use crate::catalogs::{AttachmentError, CatalogError};
 use crate::data::DataError;
 
 /// Seconds after which it may be worth to try again.
@@ -110,6 +111,11 @@ impl ApiError {
     /// 502: another server, or a folder, that this one depends on fails.
     pub(crate) fn bad_gateway(text: impl Display) -> ApiError {
         ApiError::new(StatusCode::BAD_GATEWAY, text)
+    }
+
+    /// The same error of a part of the request.
+    pub(crate) fn within(self, part: &str) -> ApiError {
+        ApiError { text: format!("{part}: {}", self.text), ..self }
     }
 
     fn retry(self) -> ApiError {
@@ -229,10 +235,34 @@ impl From<DataError> for ApiError {
         match error {
             DataError::Store(error) => error.into(),
             DataError::Repository(error) => error.into(),
-            DataError::Resolve(error) => error.into(),
-            DataError::Source(error) => error.into(),
-            DataError::SourceSettings { .. } => ApiError::bad_gateway(error),
+            DataError::Catalog(error) => error.into(),
             error => ApiError::internal(in_full(&error), &error),
+        }
+    }
+}
+
+impl From<CatalogError> for ApiError {
+    fn from(error: CatalogError) -> ApiError {
+        match error {
+            CatalogError::NoCatalog { .. } | CatalogError::NoResource { .. } => ApiError::not_found(error),
+            CatalogError::Resolve(error) => error.into(),
+            CatalogError::Source(_) | CatalogError::Merge { .. } => ApiError::bad_gateway(error),
+            CatalogError::Configuration { .. } | CatalogError::Property(_) => ApiError::unprocessable(error),
+            CatalogError::Store(error) => error.into(),
+            CatalogError::Repository(error) => error.into(),
+            CatalogError::Attachment(error) => error.into(),
+            CatalogError::Said { .. } => ApiError::internal(error.to_string(), &error),
+        }
+    }
+}
+
+impl From<AttachmentError> for ApiError {
+    fn from(error: AttachmentError) -> ApiError {
+        match error {
+            AttachmentError::Name { .. } => ApiError::unprocessable(error),
+            AttachmentError::TooLarge { .. } => ApiError::too_large(error),
+            AttachmentError::Repository(error) => error.into(),
+            error => ApiError::internal(error.to_string(), &error),
         }
     }
 }

@@ -18,9 +18,11 @@ use sheaf_store::in_full;
 
 use super::app::{App, Shared};
 use super::auth::Caller;
+use super::configuration::Configuration;
 use super::connection::Connection;
 use super::errors::ApiError;
 use super::streaming::{RETRY_AFTER_S, StreamError};
+use crate::catalogs::RequestConfiguration;
 use crate::data::{Found, blocking};
 use crate::reading::encode::Format;
 use crate::reading::{Request, RequestError};
@@ -34,6 +36,7 @@ pub(crate) struct Reader {
     method: Method,
     headers: HeaderMap,
     connection: Option<Connection>,
+    configuration: RequestConfiguration,
 }
 
 impl FromRequestParts<Shared> for Reader {
@@ -43,7 +46,9 @@ impl FromRequestParts<Shared> for Reader {
         let caller = Caller::from_request_parts(parts, app).await?;
         let connection = Option::<Extension<Connection>>::from_request_parts(parts, app).await;
         let connection = connection.ok().flatten().map(|Extension(connection)| connection);
-        Ok(Reader { caller, method: parts.method.clone(), headers: parts.headers.clone(), connection })
+        let Configuration(configuration) = Configuration::from_request_parts(parts, app).await?;
+        let (method, headers) = (parts.method.clone(), parts.headers.clone());
+        Ok(Reader { caller, method, headers, connection, configuration })
     }
 }
 
@@ -71,7 +76,7 @@ impl Reader {
                 allowed.push(path.catalog());
             }
         }
-        Ok(app.data.resolve(paths).await?)
+        Ok(app.data.resolve_for(paths, &self.configuration).await?)
     }
 
     /// The answer to a request.

@@ -5,7 +5,7 @@ use axum::http::header::{ACCEPT, HeaderMap};
 use axum::response::Response;
 use serde_json::{Value, json};
 use sheaf_model::legality::{check_one_period, check_range};
-use sheaf_model::{Kind, ResourcePath, SeriesKey, Threshold, Tick, TimeRange};
+use sheaf_model::{Kind, Properties, ResourcePath, SeriesKey, Threshold, Tick, TimeRange};
 use sheaf_store::Write;
 use utoipa::IntoParams;
 
@@ -194,11 +194,12 @@ async fn screen(
         )));
     };
     let wanted = found.into_iter().zip(&paths).flat_map(|(found, path)| {
-        let Found { resolved, unit } = found;
+        let Found { resolved, unit, .. } = found;
         let base = resolved.base;
         buckets::paths(path, path.period(), period, threshold).map(move |path| {
             let unit = unit.clone().filter(|_| path.kind() != Kind::Count);
-            Found { resolved: sheaf_engine::Resolved { path, base: base.clone() }, unit }
+            let resolved = sheaf_engine::Resolved { path, base: base.clone() };
+            Found { resolved, unit, properties: Properties::default() }
         })
     });
     let (begin, end) = (Some(range.begin()), Some(range.end()));

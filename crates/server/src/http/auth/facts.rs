@@ -9,14 +9,15 @@ use crate::http::errors::ApiError;
 
 /// Whose sources a catalog comes from, which groups it is in, and under which licence.
 pub(crate) async fn of(app: &App, catalog: &CatalogId) -> Result<CatalogFacts, ApiError> {
+    let facts = app.data.catalogs.facts(catalog).await?;
     Ok(CatalogFacts {
-        license: license(app, catalog).await?.as_deref().map(secret::digest),
-        ..CatalogFacts::default()
+        owner: facts.owner.clone(),
+        groups: facts.groups.clone(),
+        license: facts.license.as_deref().map(secret::digest),
     })
 }
 
-/// The text of the licence of a catalog.
+/// The text of the licence of a catalog: its attachment, else its property.
 pub(crate) async fn license(app: &App, catalog: &CatalogId) -> Result<Option<String>, ApiError> {
-    let properties = app.data.database.metadata().catalog(catalog).await?;
-    Ok(properties.license().filter(|text| !text.trim().is_empty()).map(str::to_owned))
+    Ok(app.data.catalogs.facts(catalog).await?.license.clone())
 }

@@ -1,15 +1,13 @@
-//! Table `sources`: sources that are read in place.
+//! Table `generations`: how often something was changed.
 
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
-#[sea_orm(table_name = "sources")]
+#[sea_orm(table_name = "generations")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
-    pub mount: String,
-    pub kind: String,
-    pub configuration: String,
-    pub created_at_ms: i64,
+    pub name: String,
+    pub value: i64,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
@@ -17,4 +15,4 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-super::plain_table!([mount, kind, configuration, created_at_ms]);
+super::plain_table!([name, value]);
