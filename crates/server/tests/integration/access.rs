@@ -466,3 +466,161 @@ fn providers_are_named_in_the_settings_and_fail_with_their_name() {
     let answer = server.get("/signin-oidc/corp?state=x&code=y").header("cookie", "sheaf_login=x").send();
     assert_eq!(answer.status, 401, "{answer}");
 }
+
+#[test]
+fn what_is_deleted_is_on_record() {
+    let server = Server::start(&[]);
+    let table = server.folder().join("T1.csv");
+    std::fs::write(&table, "time,T1\n2020-01-01T00:00:00Z,1\n2020-01-01T00:00:01Z,2\n").unwrap();
+    run(&server, &["ingest", "--catalog", "/plant/mast", table.to_str().unwrap()]);
+    let writer = token(&server, "writer", &["--write", "/plant/mast"]);
+    let path = "/api/v1/series?path=%2Fplant%2Fmast%2FT1%2F1_s&all=true";
+    let deleted = server.delete(path).token(&writer).send();
+    assert_eq!(deleted.status, 200, "{deleted}");
+    let record = server.get("/api/v1/audit?limit=1").token(&first_token(&server).unwrap()).send().json();
+    assert_eq!((&record[0]["action"], &record[0]["user"]), (&json!("series.delete"), &json!("writer@cli")));
+    assert_eq!(record[0]["subject"], "/plant/mast/T1/1_s");
+    assert_eq!(record[0]["detail"]["commit"], deleted.json()["commit"]);
+}
+
+/// Whether a token may read a catalog, and change it: what is not there is not found by those who may.
+fn may(server: &Server, token: &str, catalog: &str) -> (bool, bool) {
+    let path = format!("/api/v1/catalogs/{}", encoded(catalog));
+    let allowed = |answer: Answer| match answer.status {
+        401 | 403 => false,
+        200 | 404 | 422 => true,
+        _ => panic!("{answer}"),
+    };
+    let read = allowed(server.get(&path).token(token).send());
+    // Refused for what it says, but only once it is clear that the caller may.
+    let metadata = json!({"contact": null, "groupMemberships": null, "overrides": {"id": "/elsewhere"}});
+    let write = allowed(server.put(&format!("{path}/metadata")).token(token).json(&metadata).send());
+    (read, write)
+}
+
+/// What a user may, what the token is for, and whether it reads and writes.
+type Case = (&'static [&'static str], &'static [&'static str], (bool, bool));
+
+#[test]
+fn the_matrix_of_rights_holds_over_http() {
+    let server = Server::start(&[]);
+    run(&server, &["user", "add", "admin", "--admin"]);
+    let (reads, all, nothing) = ((true, false), (true, true), (false, false));
+    // What the user may, what the token is for, and what comes of it for `/A/B/C` of group `A`.
+    let cases: &[Case] = &[
+        (&["--admin"], &["--admin"], all),
+        (&["--admin"], &[], nothing),
+        (&["--admin"], &["--read", "/A/B/C"], reads),
+        (&["--admin"], &["--write", "/A/B/C"], all),
+        (&[], &["--admin"], nothing),
+        (&[], &["--read", ".*", "--write", ".*"], nothing),
+        (&["--read", "/A/B/C"], &["--admin"], reads),
+        (&["--read", "/D", "--read", "/A/B/C"], &["--read", ".*"], reads),
+        (&["--read", "^/A/B/.*"], &["--read", "/A/B/C"], reads),
+        (&["--read", "/A/B/.*"], &["--write", "/A/B/.*"], reads),
+        (&["--write", "/A/B/.*"], &["--read", "/A/B/C"], reads),
+        (&["--write", "/A/B/.*"], &["--write", "/A/B/C"], all),
+        (&["--read-group", "A"], &["--read", ".*"], reads),
+        (&["--write-group", "A"], &["--write-group", "A"], all),
+        (&["--read-group", "A2"], &["--read", ".*"], nothing),
+        (&["--read", "/A/B/C2"], &["--read", ".*"], nothing),
+        (&["--read", "/D/E/.*"], &["--read", "/A/B/C"], nothing),
+        (&["--read", "/A/B/C"], &["--read", "/A/B/"], nothing),
+        // What would do in Nexus, by chance.
+        (&["--read", "/A/B"], &["--read", ".*"], nothing),
+        (&["--read", "B"], &["--read", ".*"], nothing),
+        (&["--read", "B/C"], &["--read", ".*"], nothing),
+        (&["--read", "/A/B/C|/D"], &["--read", "/A/B/C|"], reads),
+        (&["--read", "(?m)^/A/B/C$"], &["--read", ".*"], reads),
+    ];
+    let groups = json!({"contact": null, "groupMemberships": ["A"], "overrides": {"id": "/A/B/C"}});
+    let admin = first_token(&server).unwrap();
+    let path = format!("/api/v1/catalogs/{}/metadata", encoded("/A/B/C"));
+    let set = server.put(&path).token(&admin).json(&groups).send();
+    assert_eq!(set.status, 200, "{set}");
+    for (number, (user, token, expected)) in cases.iter().enumerate() {
+        let id = format!("user{number}");
+        run(&server, &[&["user", "add", &id], *user].concat());
+        let secret = self::token(&server, "t", &[&["--user", &id], *token].concat());
+        assert_eq!(may(&server, &secret, "/A/B/C"), *expected, "{user:?} by {token:?}");
+    }
+    // Nobody at all.
+    for path in ["/api/v1/catalogs/%2FA%2FB%2FC", "/api/v1/catalogs/%2FSAMPLE%2FLOCAL"] {
+        assert_eq!(server.get(path).send().status, 401);
+    }
+    // The sample, for everybody who is signed in.
+    let secret = token(&server, "nothing", &[]);
+    assert_eq!(may(&server, &secret, "/SAMPLE/LOCAL"), reads);
+    for other in ["/SAMPLE/LOCAL2", "/SAMPLE/LOCAL/X", "/SAMPLE", "/sample/local"] {
+        assert_eq!(may(&server, &secret, other), nothing, "{other}");
+    }
+}
+
+#[test]
+fn no_way_of_writing_a_path_opens_more() {
+    let server = Server::start(&["--auth-anonymous-read", "/open"]);
+    let secret = token(&server, "lab", &["--read", "/A"]);
+    let status = |segment: &str, token: Option<&str>| {
+        let ask = server.get(&format!("/api/v1/catalogs/{segment}"));
+        match token {
+            Some(token) => ask.token(token).send().status,
+            None => ask.send().status,
+        }
+    };
+    // What may be read is not there; all else is refused, or is no catalog, or no route.
+    assert_eq!(status("%2FA", Some(&secret)), 404);
+    assert_eq!(status("%2fA", Some(&secret)), 404);
+    assert_eq!(status("%2Fopen", None), 404);
+    assert_eq!(status("%2FA", None), 401);
+    for trick in [
+        "%2FB",
+        "%2FA%2FB",
+        "%2FA%2F..%2FB",
+        "%2FA%2F%2e%2e%2FB",
+        "%2FA%2F..",
+        "%2FA%2F",
+        "%2F%2FA",
+        "%2FA%00",
+        "%2FA%0A",
+        "%2FA%0A%2FB",
+        "%252FA",
+        "%2FA%252F",
+        "%2FA%20",
+        "%20%2FA",
+        "%2FA%2B",
+        "%2FA+",
+        "%2Fa",
+        "%EF%BC%8FA",
+        "%2F%EF%BC%A1",
+        "%2FA%CC%80",
+        "%C0%AFA",
+        "%2F.%2A",
+        ".%2A",
+        "%2FA%7C%2FB",
+        "%5CA",
+        "%2FA%3B%2FB",
+        "%2FA%23",
+        "%2FA%3F",
+    ] {
+        for token in [None, Some(secret.as_str())] {
+            let status = status(trick, token);
+            assert!([400, 401, 403, 404, 422].contains(&status), "{trick}: {status}");
+            // Only ids that are none may be told so to whoever asks.
+            assert!(status != 404 || !trick.starts_with("%2FB"), "{trick}");
+        }
+    }
+    for path in [
+        "/api/v1/catalogs/%2Fopen/../%2FB",
+        "/api/v1/catalogs/%2Fopen/%2e%2e/%2FB",
+        "/api/v1/catalogs/../users",
+        "/api/v1/catalogs/%2e%2e/users/me",
+        "/api/v1/catalogs//A",
+        "/api/v1/users/%2e%2e/me",
+        "/api/v1/users/me/../../audit",
+    ] {
+        let status = server.get(path).send().status;
+        assert!([400, 401, 403, 404, 405, 422].contains(&status), "{path}: {status}");
+    }
+    let answer = server.raw(b"GET /api/v1/catalogs/\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}

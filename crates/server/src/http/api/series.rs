@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use crate::data::Found;
 use crate::http::app::{App, Shared};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Outcome};
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Query};
 use crate::http::values::{Reader, Sent, parse_paths};
@@ -327,6 +327,8 @@ pub(crate) async fn delete(
     }
     let receipt = app.data.store.write(write).await?;
     let (begin, end) = (range.begin().to_string(), range.end().to_string());
+    let detail = json!({ "begin": begin, "end": end, "commit": receipt.commit });
+    app.audit(&caller, "series.delete", texts.join(", "), Outcome::Done, detail).await?;
     Ok(Json(json!({ "series": texts, "begin": begin, "end": end, "commit": receipt.commit })))
 }
 
