@@ -409,6 +409,10 @@ fn browsers_sign_in_with_a_password() {
 fn a_licence_is_accepted_on_purpose_and_text_by_text() {
     let server = Server::start(&[]);
     let secret = token(&server, "reader", &["--read", "/nothing"]);
+    ingest(&server, "/plant/mast");
+    let (catalog, path) = (encoded("/plant/mast"), "/api/v1/series?resourcePath=%2Fplant%2Fmast%2FT1%2F1_s");
+    let read = || server.get(path).token(&secret).send().status;
+    assert_eq!(read(), 403);
     set_license(&server, "/plant/mast", "CC0");
     let accept = |id: &str| {
         let path = format!("/api/v1/catalogs/{}/accept-license", encoded(id));
@@ -420,8 +424,16 @@ fn a_licence_is_accepted_on_purpose_and_text_by_text() {
     for id in [".*", "/plant/.*", "/", "/plant/mast\n"] {
         assert_eq!(accept(id).status, 422, "{id:?}");
     }
-    let path = format!("/api/v1/catalogs/{}/accept-license", encoded("/plant/mast"));
-    assert_eq!(server.post(&path).send().status, 401);
+    assert_eq!(server.post(&format!("/api/v1/catalogs/{catalog}/accept-license")).send().status, 401);
+    // It opens the catalog to the user, but a token is for what it names.
+    assert_eq!(read(), 403);
+    let secret = token(&server, "wide", &["--user", "reader@cli", "--read", "/plant/mast"]);
+    let read = || server.get(path).token(&secret).send().status;
+    assert_eq!(read(), 200);
+    set_license(&server, "/plant/mast", "CC-BY");
+    assert_eq!(read(), 403, "another text");
+    let accepted = server.post(&format!("/api/v1/catalogs/{catalog}/accept-license")).token(&secret).send();
+    assert_eq!((accepted.status, read()), (204, 200));
     for catalog in ["%2Fplant%2Fmast", ".*"] {
         let old =
             server.get(&format!("/api/v1/users/accept-license?catalogId={catalog}")).token(&secret).send();
@@ -430,7 +442,7 @@ fn a_licence_is_accepted_on_purpose_and_text_by_text() {
     }
     let record = server.get("/api/v1/audit?limit=100").token(&first_token(&server).unwrap()).send().json();
     let accepted = record.as_array().unwrap().iter().filter(|event| event["action"] == "license.accept");
-    assert_eq!(accepted.count(), 1, "{record}");
+    assert_eq!(accepted.count(), 2, "{record}");
 }
 
 fn set_license(server: &Server, catalog: &str, license: &str) {
@@ -467,12 +479,17 @@ fn providers_are_named_in_the_settings_and_fail_with_their_name() {
     assert_eq!(answer.status, 401, "{answer}");
 }
 
+/// Makes a catalog with two samples of a resource T1.
+fn ingest(server: &Server, catalog: &str) {
+    let table = server.folder().join("T1.csv");
+    std::fs::write(&table, "time,T1\n2020-01-01T00:00:00Z,1\n2020-01-01T00:00:01Z,2\n").unwrap();
+    run(server, &["ingest", "--catalog", catalog, table.to_str().unwrap()]);
+}
+
 #[test]
 fn what_is_deleted_is_on_record() {
     let server = Server::start(&[]);
-    let table = server.folder().join("T1.csv");
-    std::fs::write(&table, "time,T1\n2020-01-01T00:00:00Z,1\n2020-01-01T00:00:01Z,2\n").unwrap();
-    run(&server, &["ingest", "--catalog", "/plant/mast", table.to_str().unwrap()]);
+    ingest(&server, "/plant/mast");
     let writer = token(&server, "writer", &["--write", "/plant/mast"]);
     let path = "/api/v1/series?path=%2Fplant%2Fmast%2FT1%2F1_s&all=true";
     let deleted = server.delete(path).token(&writer).send();
@@ -504,7 +521,7 @@ type Case = (&'static [&'static str], &'static [&'static str], (bool, bool));
 #[test]
 fn the_matrix_of_rights_holds_over_http() {
     let server = Server::start(&[]);
-    run(&server, &["user", "add", "admin", "--admin"]);
+    ingest(&server, "/A/B/C");
     let (reads, all, nothing) = ((true, false), (true, true), (false, false));
     // What the user may, what the token is for, and what comes of it for `/A/B/C` of group `A`.
     let cases: &[Case] = &[

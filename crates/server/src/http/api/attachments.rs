@@ -11,14 +11,16 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde_json::json;
+use sheaf_model::CatalogId;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use utoipa::IntoParams;
 
 use super::catalogs::{catalog_id, require_catalog};
 use crate::catalogs::check_name;
-use crate::http::app::Shared;
-use crate::http::auth::Caller;
+use crate::http::app::{App, Shared};
+use crate::http::auth::{Caller, Outcome};
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
 
@@ -122,7 +124,7 @@ pub(crate) async fn put(
         upload.write(&part).await?;
     }
     upload.finish(&id, &name).await?;
-    Ok(())
+    record(&app, &caller, "attachment.put", &id, &name).await
 }
 
 /// Removes an attachment. It is no error if there is none.
@@ -147,7 +149,18 @@ pub(crate) async fn delete(
     caller.require_write(&app, &id).await?;
     require_catalog(&app, &id).await?;
     app.data.catalogs.attachments().remove(&id, &name).await?;
-    Ok(())
+    record(&app, &caller, "attachment.remove", &id, &name).await
+}
+
+/// Puts on record what was done with an attachment: one of them is the licence.
+async fn record(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    id: &CatalogId,
+    name: &str,
+) -> Result<(), ApiError> {
+    app.audit(caller, action, id.as_str(), Outcome::Done, json!({ "attachment": name })).await
 }
 
 /// The bytes of an attachment.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::extract::State;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sheaf_db::CatalogOverrides;
 use sheaf_model::{CatalogId, CatalogPath, Resource, ResourceId, ResourcePath, Tick};
 use sheaf_store::Bins;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::shapes::{WireCatalog, WireItem, WireRepresentation, WireResource, arguments, properties};
 use crate::catalogs::{Found, Said, Summary};
 use crate::http::app::{App, Shared};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Outcome};
 use crate::http::configuration::Configuration;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
@@ -518,7 +518,9 @@ pub(crate) async fn set_metadata(
     }
     let new = CatalogOverrides { contact: new.contact, groups: new.group_memberships, overrides };
     app.data.database.overrides().set(&id, &new).await?;
-    Ok(())
+    // Claims on groups hold for what is in them.
+    let detail = json!({ "groups": new.groups });
+    app.audit(&caller, "catalog.metadata", id.as_str(), Outcome::Done, detail).await
 }
 
 #[cfg(test)]

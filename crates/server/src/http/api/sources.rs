@@ -14,7 +14,7 @@ use super::shapes::ExtensionDescription;
 use crate::catalogs::secrets::{hidden, hide_in_url, reveal};
 use crate::catalogs::{Origin, config_of, kind_of, locator_of, mount_of, pattern_of};
 use crate::http::app::{App, Shared};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Outcome};
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
 
@@ -205,6 +205,7 @@ pub(crate) async fn create(
     let pipeline = new.into_pipeline(owner, None);
     check(&app, &caller, &pipeline, None).await?;
     app.data.database.pipelines().add(&pipeline, false).await?;
+    record(&app, &caller, "pipeline.create", pipeline.id, &pipeline.owner).await?;
     Ok(Json(pipeline.id))
 }
 
@@ -234,7 +235,7 @@ pub(crate) async fn replace(
     let pipeline = new.into_pipeline(before.owner.clone(), Some(&before));
     check(&app, &caller, &pipeline, Some(&before)).await?;
     match app.data.database.pipelines().replace(&pipeline).await? {
-        true => Ok(()),
+        true => record(&app, &caller, "pipeline.replace", id, &pipeline.owner).await,
         false => Err(no_pipeline(id)),
     }
 }
@@ -256,11 +257,22 @@ pub(crate) async fn delete(
     Query(whose): Query<Whose>,
 ) -> Result<(), ApiError> {
     caller.require_user()?;
-    find(&app, &caller, id, whose).await?;
+    let owner = find(&app, &caller, id, whose).await?.owner;
     match app.data.database.pipelines().remove(id).await? {
-        true => Ok(()),
+        true => record(&app, &caller, "pipeline.remove", id, &owner).await,
         false => Err(no_pipeline(id)),
     }
+}
+
+/// Puts on record what was done with a pipeline. Not what it is: settings hold secrets.
+async fn record(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    id: Uuid,
+    owner: &Option<String>,
+) -> Result<(), ApiError> {
+    app.audit(caller, action, id.to_string(), Outcome::Done, json!({ "owner": owner })).await
 }
 
 fn no_pipeline(id: Uuid) -> ApiError {
