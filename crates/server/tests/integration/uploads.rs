@@ -91,13 +91,22 @@ fn tables_of_all_kinds_become_series() {
     assert_eq!(values(&server, &token, "/plant/lines/T1/1_min"), expected);
 
     let path = format!("/api/v1/series?resourcePath={}", encoded("/plant/mast/T1/1_min"));
-    let parquet = server.get(&format!("{path}&format=parquet")).token(&token).send();
-    let answer = ingest(&server, &token, "catalog=/plant/copy")
-        .body("application/vnd.apache.parquet", parquet.body)
-        .send();
-    assert_eq!(answer.status, 200, "{answer}");
-    let copied = answer.json()["series"][0]["series"].as_str().unwrap().to_owned();
-    assert_eq!(values(&server, &token, &copied), expected);
+    for (format, kind) in [
+        ("parquet", "application/vnd.apache.parquet"),
+        ("arrow", "application/vnd.apache.arrow.stream"),
+        ("arrow", "application/octet-stream"),
+    ] {
+        let body = server.get(&format!("{path}&format={format}")).token(&token).send().body;
+        let catalog = kind.replace(['/', '.', '-'], "_");
+        let answer =
+            ingest(&server, &token, &format!("catalog=/plant/{catalog}")).body(kind, body.clone()).send();
+        assert_eq!(answer.status, 200, "{answer}");
+        let copied = answer.json()["series"][0]["series"].as_str().unwrap().to_owned();
+        assert_eq!(values(&server, &token, &copied), expected, "{kind}");
+        let cut = body[..body.len() - 9].to_vec();
+        let answer = ingest(&server, &token, "catalog=/plant/cut").body(kind, cut).send();
+        refused(&answer, 422, "the body");
+    }
 }
 
 #[test]

@@ -72,7 +72,8 @@ struct Parameters {
         ("Content-Encoding" = Option<String>, Header, description = "gzip or zstd"),
     ),
     request_body(description = "The table", content((String = "text/csv"), (Vec<u8> = "application/vnd.apache.parquet"),
-        (String = "application/x-ndjson"), (Vec<u8> = "application/octet-stream"))),
+        (Vec<u8> = "application/vnd.apache.arrow.stream"), (String = "application/x-ndjson"),
+        (Vec<u8> = "application/octet-stream"))),
     responses(
         (status = 200, description = "The report; with `repeated` if all of it was written before", body = Object),
         (status = 207, description = "Some rows were skipped; the report says which", body = Object),
@@ -349,12 +350,14 @@ fn format_of(headers: &HeaderMap) -> Result<Option<TableFormat>, ApiError> {
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" | "application/json-lines" => {
             TableFormat::JsonLines
         }
-
+        "application/vnd.apache.arrow.stream" | "application/vnd.apache.arrow.file" => {
+            TableFormat::ArrowStream
+        }
         "" | "application/octet-stream" | "application/x-www-form-urlencoded" => return Ok(None),
         _ => {
             return Err(ApiError::unsupported(format!(
                 "header `Content-Type`: `{kind}` is no table that can be read: it is text/csv, application/vnd.apache.parquet, \
-                 application/x-ndjson, or application/octet-stream for any of them"
+                 application/vnd.apache.arrow.stream, application/x-ndjson, or application/octet-stream for any of them"
             )));
         }
     };
