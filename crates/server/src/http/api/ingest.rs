@@ -42,13 +42,13 @@ struct Parameters {
 
 /// Writes a table, all of it in one commit or nothing.
 ///
-/// The body is CSV, Parquet or JSON lines: `Content-Type` or `format` says so, or its first bytes do. The report
+/// The body is CSV, Parquet, Arrow or JSON lines: `Content-Type` or `format` says so, or its first bytes do. The report
 /// is that of `sheaf ingest --json`. With `onError=skip` rows that can't be read are left out; if there are any, the status is 207 and
 /// the report has the first of them.
 #[utoipa::path(post, path = "/api/v1/ingest", tag = "data",
     params(
         ("catalog" = String, Query, description = "Where the series go, like /plant/mast"),
-        ("format" = Option<String>, Query, description = "csv, parquet or json_lines"),
+        ("format" = Option<String>, Query, description = "csv, parquet, arrow_stream or json_lines"),
         ("type" = Option<String>, Query, description = "Type of all values, like FLOAT32"),
         ("period" = Option<String>, Query, description = "Sample period of all columns, like 10_min"),
         ("irregular" = Option<bool>, Query, description = "Rows have no period: bills, events"),
@@ -151,7 +151,9 @@ impl Wanted {
         let (caller, Query(mut parameters)) = (caller?, parameters?);
         let format = take(&mut parameters, "format")?;
         let known = |name: String| {
-            TableFormat::from_str(&name)
+            // As `GET /api/v1/series` calls it.
+            let name = if name == "arrow" { "arrow_stream" } else { &name };
+            TableFormat::from_str(name)
                 .map_err(|error| ApiError::unprocessable(format!("parameter `format`: {error}")))
         };
         let format = match format.map(known).transpose()? {
