@@ -35,12 +35,14 @@
 //! - [`open_table`] and its [`TableOptions`]: whichever of them it is, as a [`Table`].
 //! - [`Batch`], [`Column`], [`Report`]: what comes out.
 //! - [`DataSource`]: what is read in place; [`FolderSource`] is one, [`SourceConfig`] opens any, [`SourceKind`] lists them.
+//! - [`TableWriter`]: the way out, with a writer for each format; [`ExportFormat`] makes the files of exports with them.
 //! - [`SourceError`]: what is wrong, and what would be right.
 
 mod arrow;
 mod cells;
 mod csv;
 mod error;
+mod export;
 mod folder;
 mod guard;
 mod input;
@@ -67,6 +69,10 @@ pub use csv::{
 pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
+pub use export::{
+    ExportCatalog, ExportColumn, ExportError, ExportFile, ExportFormat, NexusCsv, RowIndex,
+    WriterDescription, export_files, physical_name, writer_descriptions,
+};
 pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
 pub use json::JsonLinesReader;
@@ -82,4 +88,7 @@ pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
 };
-pub use write::{CsvWriter, ParquetWriter, TableWriter, TimeUnit, WriteColumn, WriteError, WriteValues};
+pub use write::{
+    ArrowContainer, ArrowWriter, CsvWriter, JsonLinesWriter, ParquetWriter, TableWriter, TimeUnit,
+    WriteColumn, WriteError, WriteValues,
+};

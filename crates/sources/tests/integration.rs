@@ -6,6 +6,7 @@ mod integration {
     mod common;
     mod databases;
     mod errors;
+    mod exports;
     mod folders;
     mod json_lines;
     mod malformed;

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use sheaf_model::{Tick, Values};
+use sheaf_model::Values;
 
+use super::time_text::TimeText;
 use super::{TableWriter, WriteColumn, WriteError, WriteValues, check};
 
 /// Writes a table as delimited text. Floats are written with as few digits as give the same float back.
@@ -97,43 +98,10 @@ fn short(text: &str) -> &[u8] {
     text.strip_suffix(".0").unwrap_or(text).as_bytes()
 }
 
-/// Text of times. Those of one second differ in the fraction only.
-#[derive(Default)]
-struct TimeText {
-    /// The second whose text there is, counted from tick 0.
-    second: Option<i64>,
-    text: Vec<u8>,
-    /// Length of the text without fraction and `Z`.
-    whole: usize,
-}
-
-impl TimeText {
-    /// The text of a tick: `2020-01-01T00:00:00Z`, or with seven digits of the second; `None` beyond the time that can
-    /// be named.
-    fn of(&mut self, ticks: i64) -> Option<&[u8]> {
-        let second = ticks.div_euclid(Tick::PER_SECOND);
-        if self.second != Some(second) {
-            let text = Tick::new(second * Tick::PER_SECOND).ok()?.to_string();
-            self.text.clear();
-            self.text.extend(text.strip_suffix('Z')?.as_bytes());
-            self.whole = self.text.len();
-            self.second = Some(second);
-        }
-        self.text.truncate(self.whole);
-        let fraction = ticks.rem_euclid(Tick::PER_SECOND);
-        if fraction > 0 {
-            write!(self.text, ".{fraction:07}").ok()?;
-        }
-        self.text.push(b'Z');
-        Tick::new(ticks).ok().map(|_| self.text.as_slice())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use sheaf_model::DataType;
+    use sheaf_model::{DataType, Tick};
 
     #[test]
     fn rows_as_text() {
@@ -167,16 +135,5 @@ mod tests {
              2020-01-01T00:00:01Z,Infinity,\n\
              2020-01-01T00:00:01.5000000Z,2,4\n"
         );
-    }
-
-    proptest! {
-        #[test]
-        fn times_are_those_of_ticks(ticks in proptest::collection::vec(0..=Tick::MAX.ticks(), 1..20)) {
-            let mut text = TimeText::default();
-            for ticks in ticks {
-                let expected = Tick::new(ticks).unwrap().to_string();
-                prop_assert_eq!(text.of(ticks).unwrap(), expected.as_bytes());
-            }
-        }
     }
 }

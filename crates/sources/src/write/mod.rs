@@ -1,14 +1,20 @@
-//! Tables that are written: a column of times and one for each series, as text or Parquet.
+//! Tables that are written: a column of times and one for each series, as text, JSON, Parquet or Arrow.
 
+mod arrow;
 mod csv;
+mod json;
 mod parquet;
+mod time_text;
 
 use std::io;
 
 use sheaf_model::{DataType, Tick, Values};
 
+pub use self::arrow::{ArrowContainer, ArrowWriter};
 pub use self::csv::CsvWriter;
+pub use self::json::JsonLinesWriter;
 pub use self::parquet::{ParquetWriter, TimeUnit};
+pub(crate) use self::time_text::TimeText;
 
 /// A column of a table that is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +47,7 @@ pub struct WriteValues<'a> {
 }
 
 impl WriteValues<'_> {
-    fn is_valid(&self, row: usize) -> bool {
+    pub(crate) fn is_valid(&self, row: usize) -> bool {
         let nan = match self.values {
             Values::F32(values) => values[row].is_nan(),
             Values::F64(values) => values[row].is_nan(),
@@ -76,9 +82,12 @@ pub enum WriteError {
     /// Parquet can't be made of it.
     #[error("can't write the table as Parquet")]
     Parquet(#[source] ::parquet::errors::ParquetError),
-    /// A time beyond what Parquet can say.
+    /// Arrow can't be made of it.
+    #[error("can't write the table as Arrow")]
+    Arrow(#[source] ::arrow_schema::ArrowError),
+    /// A time beyond what Parquet and Arrow can say.
     #[error(
-        "Parquet has times in nanoseconds from 1677-09-21 to 2262-04-11, and in microseconds at any time; {time} is \
+        "Parquet and Arrow have times in nanoseconds from 1677-09-21 to 2262-04-11, and in microseconds at any time; {time} is \
          beyond the former and no multiple of the latter: take another format or range"
     )]
     Time {
@@ -117,13 +126,18 @@ impl WriteError {
         match self {
             WriteError::Io(error) => Some(error),
             WriteError::Parquet(::parquet::errors::ParquetError::External(error)) => error.downcast_ref(),
+            WriteError::Arrow(::arrow_schema::ArrowError::IoError(_, error)) => Some(error),
             _ => None,
         }
     }
 }
 
 /// Checks that there is a value for each row of each column.
-fn check(columns: &[WriteColumn], starts: &[i64], values: &[WriteValues<'_>]) -> Result<(), WriteError> {
+pub(crate) fn check(
+    columns: &[WriteColumn],
+    starts: &[i64],
+    values: &[WriteValues<'_>],
+) -> Result<(), WriteError> {
     for (index, column) in columns.iter().enumerate() {
         let (found, len) = match values.get(index) {
             Some(values) => (values.values.data_type(), values.values.len()),
