@@ -21,7 +21,7 @@ use crate::coalesced::Coalesced;
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
 use crate::pulse::{self, Pulses};
-use crate::{Access, Attachments, Metadata, Overrides, Pipelines, SqlManifest};
+use crate::{Access, Attachments, Jobs, Metadata, Overrides, Pipelines, SqlManifest};
 
 /// How long to wait for others who hold the database: longer than any transaction of ours takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -238,6 +238,11 @@ impl Database {
     /// Who may do what.
     pub fn access(&self) -> Access {
         Access::new(self.clone())
+    }
+
+    /// Work that takes time, and what it leaves behind.
+    pub fn jobs(&self) -> Jobs {
+        Jobs::new(self.clone())
     }
 
     /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to

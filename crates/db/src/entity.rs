@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "SeaORM's derives make public items")]
 
 pub(crate) mod access_state;
+pub(crate) mod artifacts;
 pub(crate) mod attachments;
 pub(crate) mod audit;
 pub(crate) mod catalogs;
@@ -10,6 +11,7 @@ pub(crate) mod claims;
 pub(crate) mod commits;
 pub(crate) mod generations;
 pub(crate) mod head;
+pub(crate) mod jobs;
 pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod license_acceptances;

@@ -3,7 +3,7 @@
 //! [`Database::connect`] opens it, makes it if it is missing, and brings its tables up to date. [`Database::manifest`]
 //! is the store's manifest in it, [`Database::metadata`] what is known of catalogs and resources beside their samples,
 //! [`Database::overrides`] and [`Database::attachments`] what people add to that, [`Database::pipelines`] the sources that are
-//! read in place, and [`Database::access`] who may do what. SeaORM and SQL stop at this crate: what comes out are plain
+//! read in place, [`Database::access`] who may do what, and [`Database::jobs`] the work that takes time. SeaORM and SQL stop at this crate: what comes out are plain
 //! structs and errors.
 //!
 //! In the order of reading: [`Database`] and its errors, `migration` (the tables), `entity` (their rows), `table` (the
@@ -25,7 +25,8 @@ pub use database::Database;
 pub use error::{DatabaseError, RepositoryError};
 pub use manifest::SqlManifest;
 pub use repo::{
-    Acceptance, Access, Attachment, Attachments, CatalogMetadata, CatalogOverrides, Claim, Credential, Event,
-    Grant, Holder, Login, Metadata, NewEvent, NewSession, NewToken, NewUser, Overrides, Pipeline, Pipelines,
-    Registration, ResourceMetadata, SecretDigest, Session, Token, User,
+    Acceptance, Access, Artifact, Attachment, Attachments, Beat, CatalogMetadata, CatalogOverrides, Claim,
+    Credential, Ending, Event, Grant, Hold, Holder, Job, JobState, Jobs, Login, Metadata, NewEvent, NewJob,
+    NewSession, NewToken, NewUser, Overrides, Pipeline, Pipelines, Registration, ResourceMetadata,
+    SecretDigest, Session, Token, User,
 };

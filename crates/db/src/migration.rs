@@ -8,6 +8,7 @@
 mod m0001_manifest;
 mod m0002_metadata;
 mod m0003_access;
+mod m0004_jobs;
 pub(crate) mod m0005_catalogs;
 
 use sea_orm::sea_query::{Alias, IntoIden};
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_manifest::Migration),
             Box::new(m0002_metadata::Migration),
             Box::new(m0003_access::Migration),
+            Box::new(m0004_jobs::Migration),
             Box::new(m0005_catalogs::Migration),
         ]
     }

@@ -3,6 +3,7 @@
 
 mod access;
 mod attachments;
+mod jobs;
 mod metadata;
 mod overrides;
 mod pipelines;
@@ -24,6 +25,7 @@ pub use access::{
     NewUser, SecretDigest, Session, Token, User,
 };
 pub use attachments::{Attachment, Attachments};
+pub use jobs::{Artifact, Beat, Ending, Hold, Job, JobState, Jobs, NewJob};
 pub use metadata::{CatalogMetadata, Metadata, ResourceMetadata};
 pub use overrides::{CatalogOverrides, Overrides};
 pub use pipelines::{Pipeline, Pipelines, Registration};

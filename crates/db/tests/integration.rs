@@ -8,6 +8,7 @@ mod integration {
     mod crash;
     mod damage;
     mod flips;
+    mod jobs;
     mod laws;
     mod metadata;
     mod old_stores;
