@@ -37,5 +37,5 @@ pub use ladder::fold_period;
 pub use resolve::{
     Base, ResolveError, Resolved, SourceRollups, catalog_in_place, catalog_of, resolve, resolve_in_place,
 };
-pub use rollup_key::{SourceIdentity, rollup_series};
+pub use rollup_key::{RollupOf, SourceIdentity, rollup_of, rollup_range, rollup_series};
 pub use stored::{Query, Reading, StoredQuery, Usage, read_in_place, read_many_stored, read_stored};

@@ -1,9 +1,14 @@
 //! What states are kept under: the one place where that is said.
 
+use std::ops::Range;
+
 use sha2::{Digest, Sha256};
 use sheaf_kernels::{CODEC_VERSION, Family, Gate, Statistic};
 use sheaf_model::{CatalogId, ResourceId, SamplePeriod};
 use sheaf_store::SeriesId;
+
+use crate::kept::states_per_chunk;
+use crate::kept_values::VALUES_PER_CHUNK;
 
 /// Raised with every change to what the bytes under a key mean, other than the codec of the states itself: how chunks are
 /// laid out, how samples fold into states, in which order these merge.
@@ -55,7 +60,10 @@ pub(crate) enum Whose {
 impl Whose {
     /// A series of a source.
     pub(crate) fn in_place(source: SourceIdentity, resource: &ResourceId) -> Whose {
-        Whose::InPlace(digest(&[&source.0, resource.as_str().as_bytes()]))
+        match RollupOf::in_place(source, resource) {
+            RollupOf::InPlace(digest) => Whose::InPlace(digest),
+            RollupOf::Stored(store, series) => Whose::Stored { store, series },
+        }
     }
 }
 
@@ -144,6 +152,57 @@ pub fn rollup_series(key: &[u8], store: i64) -> Option<SeriesId> {
     is_of_store.then(|| number(SERIES_AT).map(SeriesId)).flatten()
 }
 
+/// Whose a key is, for those who want to find what is kept of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RollupOf {
+    /// A series of this store.
+    Stored(i64, SeriesId),
+    /// A series of a source, by a digest.
+    InPlace([u8; 32]),
+}
+
+impl RollupOf {
+    /// A series of a source.
+    pub fn in_place(source: SourceIdentity, resource: &ResourceId) -> RollupOf {
+        RollupOf::InPlace(digest(&[&source.0, resource.as_str().as_bytes()]))
+    }
+}
+
+/// Whose a key is; `None` for what is no key.
+pub fn rollup_of(key: &[u8]) -> Option<RollupOf> {
+    let number = |at: usize| key.get(at..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
+    match *key.get(WHOSE_AT)? {
+        STORED => Some(RollupOf::Stored(number(STORE_AT)?, SeriesId(number(SERIES_AT)?))),
+        IN_PLACE => Some(RollupOf::InPlace(*key.get(WHOSE_AT + 1..)?.first_chunk()?)),
+        _ => None,
+    }
+}
+
+/// The ticks that a key's chunk is of; `None` for what is no key.
+pub fn rollup_range(key: &[u8]) -> Option<Range<i64>> {
+    let number = |at: usize| key.get(at..)?.first_chunk().map(|bytes| i64::from_be_bytes(*bytes));
+    let base_at = match rollup_of(key)? {
+        RollupOf::Stored(..) => SERIES_AT + 8,
+        RollupOf::InPlace(_) => WHOSE_AT + 1 + 32,
+    };
+    let len_at = base_at + 8;
+    let name_at = len_at + 1;
+    let period_at = name_at + usize::from(*key.get(len_at)?);
+    let name = key.get(name_at..period_at)?;
+    let per_chunk = if name.starts_with(b"=") {
+        VALUES_PER_CHUNK
+    } else {
+        let family = Family::ALL.into_iter().find(|family| family.name().as_bytes() == name)?;
+        states_per_chunk(family) as i64
+    };
+    let ticks = number(period_at)?.checked_mul(per_chunk)?;
+    // Behind the gate of values.
+    let chunk = number(key.len().checked_sub(8)?)? ^ i64::MIN;
+    // Beyond time there is nothing, and what lies half beyond it ends with it.
+    let begin = chunk.saturating_mul(ticks);
+    Some(begin..begin.saturating_add(ticks))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,5 +264,13 @@ mod tests {
         assert_eq!(rollup_series(&values.of_chunk(Statistic::Mean, 3), -7), Some(SeriesId(12)));
         assert_eq!(rollup_series(&key.of_chunk(3), 7), None);
         assert_eq!(rollup_series(b"something else", 7), None);
+        // 1 024 states of half a minute, and 4 032 values.
+        let (state, value) = (1024 * 300_000_000, 4032 * 300_000_000);
+        for chunk in [-1, 0, 3] {
+            assert_eq!(rollup_range(&key.of_chunk(chunk)), Some(chunk * state..(chunk + 1) * state));
+            let of_value = values.of_chunk(Statistic::Mean, chunk);
+            assert_eq!(rollup_range(&of_value), Some(chunk * value..(chunk + 1) * value));
+        }
+        assert_eq!(rollup_range(b"something else"), None);
     }
 }

@@ -96,7 +96,8 @@ struct Shared {
     discarded: AtomicU64,
 }
 
-type Batch = HashMap<Vec<u8>, Arc<[u8]>>;
+/// What is to be put under keys; `None` where what is there is to go.
+type Batch = HashMap<Vec<u8>, Option<Arc<[u8]>>>;
 
 #[derive(Default)]
 struct Queue {
@@ -162,7 +163,8 @@ impl Rollups {
             let queue = lock(&self.shared.queue);
             for (number, key) in keys.enumerate() {
                 match queue.waiting.get(&key).or_else(|| queue.writing.get(&key)) {
-                    Some(value) => fresh.push((number, value.clone())),
+                    Some(Some(value)) => fresh.push((number, value.clone())),
+                    Some(None) => {}
                     None => others.push((number, key)),
                 }
             }
@@ -190,10 +192,43 @@ impl Rollups {
             return;
         }
         queue.waiting_bytes += value.len();
-        if let Some(before) = queue.waiting.insert(key, value.into()) {
+        if let Some(Some(before)) = queue.waiting.insert(key, Some(value.into())) {
             queue.waiting_bytes -= before.len();
         }
         drop(queue);
+        self.wake();
+    }
+
+    /// Removes what is under the keys that `which` picks: nobody finds it any more, and sooner or later its space is free.
+    /// Returns how many entries and bytes of the file that is. Blocks while it reads.
+    pub fn remove(&self, mut which: impl FnMut(&[u8]) -> bool) -> (u64, u64) {
+        let mut picked = (0, 0);
+        let in_file = self.entries().into_iter().filter(|(key, _)| which(key)).collect::<Vec<_>>();
+        let mut queue = lock(&self.shared.queue);
+        let writing = queue.writing.clone();
+        let fresh: Vec<Vec<u8>> =
+            queue.waiting.keys().chain(writing.keys()).filter(|key| which(key)).cloned().collect();
+        for (key, bytes) in in_file {
+            picked = (picked.0 + 1, picked.1 + bytes);
+            if let Some(Some(before)) = queue.waiting.insert(key, None) {
+                queue.waiting_bytes -= before.len();
+            }
+        }
+        for key in fresh {
+            if let Some(Some(before)) = queue.waiting.insert(key, None) {
+                queue.waiting_bytes -= before.len();
+            }
+        }
+        let has_work = !queue.waiting.is_empty();
+        drop(queue);
+        if has_work {
+            self.wake();
+        }
+        picked
+    }
+
+    /// Tells the thread that writes that there is something to do.
+    fn wake(&self) {
         self.shared.changed.notify_all();
         let mut thread = lock(&self.thread);
         if thread.is_none() {
@@ -373,7 +408,7 @@ impl Shared {
         };
         let begun = Instant::now();
         loop {
-            let entries = batch.iter().map(|(key, value)| (&key[..], &value[..]));
+            let entries = batch.iter().map(|(key, value)| (&key[..], value.as_deref()));
             match open.write(entries, self.settings.limit_bytes) {
                 Ok(true) => break,
                 Ok(false) if begun.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
@@ -406,8 +441,9 @@ fn next_batch(queue: &mut Queue) -> Batch {
     let batch: Batch = queue
         .waiting
         .extract_if(|_, value| {
-            let fits = bytes == 0 || bytes + value.len() <= BATCH_BYTES;
-            bytes += if fits { value.len() } else { 0 };
+            let len = value.as_ref().map_or(0, |value| value.len());
+            let fits = bytes == 0 || bytes + len <= BATCH_BYTES;
+            bytes += if fits { len } else { 0 };
             fits
         })
         .collect();

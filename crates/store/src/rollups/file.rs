@@ -285,11 +285,11 @@ impl Writer {
         self.id
     }
 
-    /// Writes entries, in place of those with the same keys, and removes the oldest ones beyond `limit_bytes`. False if
-    /// somebody else is writing.
+    /// Writes entries, in place of those with the same keys, or removes those where there is nothing to write; and removes
+    /// the oldest ones beyond `limit_bytes`. False if somebody else is writing.
     pub(super) fn write<'a>(
         &self,
-        new: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        new: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
         limit_bytes: u64,
     ) -> Result<bool, Trouble> {
         let Some(database) = &self.database.0 else { return Ok(true) };
@@ -313,7 +313,10 @@ impl Writer {
                 tables.totals = Totals { entries: total(&totals, COUNT)?, bytes: total(&totals, BYTES)? };
                 tables.sequence = total(&totals, SEQUENCE)?;
                 for (key, bytes) in new {
-                    tables.put(key, bytes)?;
+                    match bytes {
+                        Some(bytes) => tables.put(key, bytes)?,
+                        None => tables.remove(key)?,
+                    }
                 }
                 tables.evict(limit_bytes)?;
                 totals.insert(COUNT, tables.totals.entries)?;
@@ -353,6 +356,15 @@ impl Tables<'_> {
         self.order.insert(sequence, &place[..])?;
         self.totals.bytes = self.totals.bytes.saturating_add(footprint);
         self.totals.entries = self.totals.entries.saturating_add(1);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Result<(), Error> {
+        let sequence = self.entries.remove(key)?.map(|value| sequence_of(value.value()));
+        self.heads.remove(key)?;
+        if let Some(Some(sequence)) = sequence {
+            self.forget(sequence)?;
+        }
         Ok(())
     }
 

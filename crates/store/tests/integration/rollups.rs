@@ -271,3 +271,34 @@ fn damage_is_thrown_away_and_never_read() {
         }
     });
 }
+
+#[test]
+fn what_is_removed_is_gone_at_once_later_and_for_others() {
+    run(async {
+        let folder = TempDir::new().unwrap();
+        let path = new_path(&folder);
+        let first = rollups(&path);
+        put_all(&first, 60, 0);
+        first.flush().await;
+        put_all(&first, 90, 1);
+        let before = first.stats();
+        let is_odd = |key: &[u8]| key.last().is_some_and(|digit| digit % 2 == 1);
+        let even: Vec<_> = all(90, 1).into_iter().filter(|(number, _)| number % 2 == 0).collect();
+        first.remove(is_odd);
+        assert_eq!(found(&first, 100), even, "before it is written");
+        assert_eq!(peeked(&first, 100), heads(even.clone()));
+        first.flush().await;
+        assert_eq!(found(&first, 100), even);
+        assert_eq!(found(&rollups(&path), 100), even);
+        let after = first.stats();
+        assert_eq!(after.entries, 45);
+        assert!(after.bytes < before.bytes, "{after:?} {before:?}");
+        assert_eq!(first.remove(is_odd), (0, 0));
+        assert_eq!(first.remove(|_| true).0, 45);
+        first.flush().await;
+        assert_eq!((first.stats().entries, first.stats().bytes), (0, 0));
+        // What is put again is there again.
+        put_all(&first, 9, 2);
+        assert_eq!(found(&first, 9), all(9, 2));
+    });
+}
