@@ -13,6 +13,7 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod grant_args;
 pub(crate) mod ingest;
+pub(crate) mod jobs;
 pub(crate) mod kinds;
 pub(crate) mod output;
 pub(crate) mod path;

@@ -2,6 +2,7 @@
 //!
 //! `router.rs` lists all routes; each has its handler in `api/`. `layers.rs` is what happens to every request on its way there
 //! and back, `auth.rs` says who asks, `errors.rs` turns errors into answers, `wire.rs` has the conventions of JSON and queries.
+//! `jobs.rs` is work that takes time.
 
 mod api;
 pub(crate) mod app;
@@ -12,6 +13,7 @@ mod configuration;
 mod connection;
 mod errors;
 mod extract;
+mod jobs;
 mod layers;
 mod metrics;
 mod openapi;
@@ -64,10 +66,13 @@ pub(crate) async fn serve(
             }
         }
     });
-    serve_app(&app, tls, ready).await?;
+    let worker = jobs::work(&app);
+    let served = serve_app(&app, tls, ready).await;
     cleaning.abort();
+    app.stop();
+    worker.ended().await;
     app.close().await;
-    Ok(())
+    served
 }
 
 async fn serve_app(

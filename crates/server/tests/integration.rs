@@ -10,6 +10,8 @@ mod beside;
 mod catalogs;
 #[path = "integration/http.rs"]
 mod http;
+#[path = "integration/jobs.rs"]
+mod jobs;
 #[path = "integration/operating.rs"]
 mod operating;
 #[path = "integration/reading.rs"]
@@ -84,6 +86,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["delete", "--help"],
         &["export", "--help"],
         &["ingest", "--help"],
+        &["jobs", "--help"],
+        &["jobs", "list", "--help"],
         &["savings", "--help"],
         &["verify", "--help"],
     ] {

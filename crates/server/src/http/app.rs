@@ -11,6 +11,7 @@ use super::auth::gate::{Gate, Who};
 use super::auth::limiter::Limiter;
 use super::auth::oidc::Providers;
 use super::auth::rights::{Action, CatalogFacts};
+use super::jobs::{Artifacts, Jobs};
 use super::metrics::Metrics;
 use super::streaming::{StreamLimits, Streams};
 use crate::catalogs::{OwnerRights, Owners};
@@ -35,6 +36,7 @@ pub(crate) struct App {
     pub(crate) providers: Providers,
     /// Failures to sign in with a password.
     pub(crate) sign_ins: Limiter,
+    pub(crate) jobs: Jobs,
     stopping: watch::Sender<bool>,
 }
 
@@ -59,6 +61,8 @@ impl App {
         let providers = Providers::new(&settings.auth.oidc)?;
         let access = Arc::new(Gate::new(&data.database, providers.enabled()));
         data.catalogs.set_owners(owners(access.clone()));
+        let artifacts = Artifacts::new(&data.folder, settings.jobs.artifact_retention);
+        let jobs = Jobs::new(data.database.jobs(), artifacts);
         Ok(App {
             data,
             settings,
@@ -68,6 +72,7 @@ impl App {
             access,
             providers,
             sign_ins: Limiter::default(),
+            jobs,
             stopping: watch::Sender::new(false),
         })
     }

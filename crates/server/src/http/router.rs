@@ -65,6 +65,16 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(system::packages, system::create_package, system::replace_package))
         .routes(routes!(system::delete_package))
         .routes(routes!(system::package_versions))
+        .routes(routes!(artifacts::download))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::status))
+        .routes(routes!(jobs::events))
+        .routes(routes!(jobs::export))
+        .routes(routes!(jobs::export_with_precision))
+        .routes(routes!(jobs::refresh))
+        .routes(routes!(jobs::clear_cache))
+        .routes(routes!(jobs::compact))
 }
 
 /// All routes, with what happens to every request on the way.

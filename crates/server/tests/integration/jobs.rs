@@ -1,0 +1,400 @@
+//! Work that takes time, from outside: exports and their files, owners, cancelling, restarts.
+
+use std::io::{Cursor, Read};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::http::{Answer, Server, encoded, sheaf_in};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with `/plant/mast`: `T1`, an hour of seconds, 0, 1, 2, …, and `T2`, the same times ten.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = "time,T1 (°C),T2\n".to_owned();
+    for second in 0..3600 {
+        let (minute, second_of) = (second / 60, second % 60);
+        table.push_str(&format!("2020-01-01T00:{minute:02}:{second_of:02}Z,{second},{}\n", second * 10));
+    }
+    let file = folder.path().join("table.csv");
+    std::fs::write(&file, table).unwrap();
+    let output = sheaf_in(folder.path(), &["ingest", file.to_str().unwrap(), "--catalog", "/plant/mast"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    folder
+}
+
+/// An export of ten-minute means of `T1`, changed.
+fn export(changes: Value) -> Value {
+    let mut body = json!({
+        "begin": "2020-01-01T00:00:00Z",
+        "end": "2020-01-01T01:00:00Z",
+        "filePeriod": "00:00:00",
+        "type": "Nexus.Writers.Csv",
+        "resourcePaths": ["/plant/mast/T1/10_min_mean"],
+        "configuration": {},
+    });
+    body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    body
+}
+
+fn submit(server: &Server, token: &str, path: &str, body: &Value) -> String {
+    let answer = server.post(path).token(token).json(body).send();
+    assert_eq!(answer.status, 202, "{answer}");
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("location"), Some(format!("/api/v1/jobs/{id}/status").as_str()));
+    id
+}
+
+fn status(server: &Server, token: &str, id: &str) -> Value {
+    let answer = server.get(&format!("/api/v1/jobs/{id}/status")).token(token).send();
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json()
+}
+
+/// The status of a job once it has ended.
+fn ended(server: &Server, token: &str, id: &str) -> Value {
+    let begun = Instant::now();
+    loop {
+        let status = status(server, token, id);
+        if ["RanToCompletion", "Faulted", "Canceled"].contains(&status["status"].as_str().unwrap()) {
+            return status;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{status}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Name and bytes of each file of an archive.
+fn unpacked(answer: &Answer) -> Vec<(String, Vec<u8>)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(answer.body.clone())).unwrap();
+    (0..archive.len())
+        .map(|at| {
+            let mut file = archive.by_index(at).unwrap();
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            (file.name().unwrap().into_owned(), bytes)
+        })
+        .collect()
+}
+
+fn download(server: &Server, token: &str, id: &str) -> Answer {
+    let status = ended(server, token, id);
+    assert_eq!(status["status"], "RanToCompletion", "{status}");
+    server.get(&format!("/api/v1/artifacts/{}", status["result"].as_str().unwrap())).token(token).send()
+}
+
+fn artifacts(server: &Server) -> usize {
+    std::fs::read_dir(server.folder().join("artifacts")).map_or(0, Iterator::count)
+}
+
+#[test]
+fn an_export_from_begin_to_end() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    let body = export(json!({"configuration": {"significant-figures": "7", "row-index-format": "iso-8601"}}));
+    let id = submit(&server, &token, "/api/v1/jobs/export", &body);
+    let status = ended(&server, &token, &id);
+    assert_eq!((&status["status"], &status["progress"]), (&json!("RanToCompletion"), &json!(1.0)));
+    assert_eq!((&status["exceptionMessage"], &status["attempt"]), (&Value::Null, &json!(1)));
+    let answer = download(&server, &token, &id);
+    assert_eq!(answer.header("content-length"), Some(answer.body.len().to_string().as_str()));
+    assert_eq!(
+        answer.header("content-disposition"),
+        Some("attachment; filename=\"plant_mast_2020-01-01_10_min.zip\"")
+    );
+    let files = unpacked(&answer);
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["plant_mast_2020-01-01T00-00-00Z_10_min.csv", "plant_mast_10_min.resource.json"]);
+    assert_eq!(
+        String::from_utf8(files[0].1.clone()).unwrap(),
+        "\u{feff}# date_time: 2020-01-01T00-00-00Z\r\n# sample_period: 10_min\r\n# catalog_id: /plant/mast\r\n\
+         ISO 8601 time,T1_10_min_mean (°C)\r\n\
+         2020-01-01T00:00:00.0000000Z,299.5\r\n2020-01-01T00:10:00.0000000Z,899.5\r\n\
+         2020-01-01T00:20:00.0000000Z,1499.5\r\n2020-01-01T00:30:00.0000000Z,2099.5\r\n\
+         2020-01-01T00:40:00.0000000Z,2699.5\r\n2020-01-01T00:50:00.0000000Z,3299.5\r\n"
+    );
+
+    // A part of it, and nothing if the client has it.
+    let path = format!("/api/v1/artifacts/{}", status["result"].as_str().unwrap());
+    let part = server.get(&path).token(&token).header("range", "bytes=2-5").send();
+    assert_eq!((part.status, &part.body[..]), (206, &answer.body[2..6]));
+    let tag = answer.header("etag").unwrap();
+    let known = server.get(&path).token(&token).header("if-none-match", tag).send();
+    assert_eq!((known.status, known.body.len()), (304, 0));
+    let stale =
+        server.get(&path).token(&token).header("range", "bytes=2-5").header("if-range", "\"x\"").send();
+    assert_eq!(stale.status, 200);
+
+    let list = server.get("/api/v1/jobs").token(&token).send().json();
+    assert_eq!(list[0]["id"], json!(id));
+    assert_eq!(list[0]["type"], "export");
+    assert_eq!(list[0]["parameters"]["resourcePaths"], json!(["/plant/mast/T1/10_min_mean"]));
+
+    // The same in 32 bits, with all their figures.
+    let body = export(json!({"precision": "FLOAT32", "configuration": {"significant-figures": 0},
+        "resourcePaths": ["/plant/mast/T1/1_h_std"]}));
+    let id = submit(&server, &token, "/api/v2/jobs/export", &body);
+    let text = String::from_utf8(unpacked(&download(&server, &token, &id))[0].1.clone()).unwrap();
+    assert!(text.ends_with("\r\n0,1039.3748\r\n"), "{text}");
+}
+
+#[test]
+fn files_by_period_catalog_and_writer() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    let paths = json!(["/plant/mast/T1/1_min_mean", "/plant/mast/T2/1_min_max", "/plant/mast/T1/1_min_mean"]);
+    for (writer, extension, count) in [
+        ("Nexus.Writers.Csv", "csv", 4),
+        ("Sheaf.Writers.Parquet", "parquet", 3),
+        ("Sheaf.Writers.Arrow", "arrow", 3),
+        ("Sheaf.Writers.Json", "jsonl", 3),
+    ] {
+        let body = export(json!({"type": writer, "resourcePaths": paths, "filePeriod": "00:20:00"}));
+        let id = submit(&server, &token, "/api/v1/jobs/export", &body);
+        let files = unpacked(&download(&server, &token, &id));
+        assert_eq!(files.len(), count, "{writer}");
+        for (minute, (name, bytes)) in [0, 20, 40].into_iter().zip(&files) {
+            assert_eq!(*name, format!("plant_mast_2020-01-01T00-{minute:02}-00Z_1_min.{extension}"));
+            assert!(!bytes.is_empty());
+        }
+        if extension == "jsonl" {
+            let text = String::from_utf8(files[1].1.clone()).unwrap();
+            let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+            assert_eq!(
+                first,
+                json!({"time": "2020-01-01T00:20:00Z", "T1_1_min_mean (°C)": 1229.5, "T2_1_min_max": 12590.0})
+            );
+        }
+    }
+
+    // What was exported can be read in again.
+    let body =
+        export(json!({"resourcePaths": ["/plant/mast/T1/1_s"], "configuration": {"significant-figures": 0}}));
+    let id = submit(&server, &token, "/api/v1/jobs/export", &body);
+    let (name, bytes) = unpacked(&download(&server, &token, &id)).swap_remove(0);
+    let file = server.folder().join(&name);
+    std::fs::write(&file, bytes).unwrap();
+    let output = server.sheaf(&["ingest", file.to_str().unwrap(), "--catalog", "/copy", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |path: &str| {
+        let output = server.sheaf(&["read", path, "--format", "csv"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(read("/copy/T1/1_s"), read("/plant/mast/T1/1_s"));
+}
+
+#[test]
+fn nothing_to_write_is_an_empty_text() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    for changes in [json!({"type": null}), json!({"end": "2020-01-01T00:00:00Z"})] {
+        let id = submit(&server, &token, "/api/v1/jobs/export", &export(changes));
+        let status = ended(&server, &token, &id);
+        assert_eq!((&status["status"], &status["result"]), (&json!("RanToCompletion"), &json!("")));
+    }
+    assert_eq!(artifacts(&server), 0);
+}
+
+#[test]
+fn what_is_wrong_is_said_before_a_job_is_accepted() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    for (changes, expected, words) in [
+        (json!({"resourcePaths": []}), 400, "at least one"),
+        (json!({"resourcePaths": ["/plant/mast/T1/10_min_maen"]}), 422, "did you mean `mean`"),
+        (json!({"resourcePaths": ["/plant/mast/T9/10_min_mean"]}), 422, "T9"),
+        (json!({"resourcePaths": ["/plant/mast/T1/1_s", "/plant/mast/T1/1_min_mean"]}), 422, "one period"),
+        (json!({"resourcePaths": ["/plant/mast/T1/1500_ms_mean"]}), 422, "1500_ms"),
+        (json!({"type": "Nexus.Writers.Stone"}), 422, "`Nexus.Writers.Csv`"),
+        (json!({"configuration": {"significant-figures": "four"}}), 422, "significant-figures"),
+        (json!({"configuration": {"row-index": "iso"}}), 422, "row-index-format"),
+        (json!({"filePeriod": "00:15:00"}), 422, "no multiple"),
+        (json!({"filePeriod": "-00:10:00"}), 422, "filePeriod"),
+        (json!({"begin": "2020-01-01T00:00:01Z"}), 422, "begin"),
+        (json!({"begin": "2020-01-02T00:00:00Z"}), 422, "before"),
+        (json!({"begin": "yesterday"}), 422, "yesterday"),
+    ] {
+        let answer = server.post("/api/v1/jobs/export").token(&token).json(&export(changes.clone())).send();
+        assert_eq!(answer.status, expected, "{changes}: {answer}");
+        assert!(answer.text().contains(words), "{changes}: {answer}");
+    }
+    assert_eq!(server.post("/api/v1/jobs/export").json(&export(json!({}))).send().status, 401);
+    assert_eq!(server.get("/api/v1/jobs").token(&token).send().json(), json!([]));
+    let clear = |catalog: &str, begin: &str, end: &str| {
+        let catalog = encoded(catalog);
+        let path = format!("/api/v1/jobs/clear-cache?catalogId={catalog}&begin={begin}&end={end}");
+        server.post(&path).token(&token).send().status
+    };
+    assert_eq!(clear("/nowhere", "2020-01-01", "2020-01-02"), 404);
+    assert_eq!(clear("/plant/mast", "2020-01-02", "2020-01-01"), 422);
+    assert_eq!(clear("plant", "2020-01-01", "2020-01-02"), 422);
+}
+
+#[test]
+fn jobs_and_artifacts_are_their_owners() {
+    let server = Server::start_in(folder(), &[]);
+    let admin = server.token(&["--admin"]);
+    let output = server.sheaf(&["token", "create", "--name", "ann", "--read", "/plant/.*"]);
+    let ann = String::from_utf8(output.stdout).unwrap().lines().next_back().unwrap().trim().to_owned();
+    let output = server.sheaf(&["token", "create", "--name", "bob", "--read", "/plant/.*"]);
+    let bob = String::from_utf8(output.stdout).unwrap().lines().next_back().unwrap().trim().to_owned();
+    let id = submit(&server, &ann, "/api/v1/jobs/export", &export(json!({})));
+    let artifact = format!("/api/v1/artifacts/{}", ended(&server, &ann, &id)["result"].as_str().unwrap());
+    for (method, path) in [
+        ("GET", format!("/api/v1/jobs/{id}/status")),
+        ("GET", format!("/api/v1/jobs/{id}/events")),
+        ("GET", artifact.clone()),
+        ("DELETE", format!("/api/v1/jobs/{id}")),
+    ] {
+        assert_eq!(server.ask(method, &path).token(&bob).send().status, 404, "{method} {path}");
+        assert_eq!(server.ask(method, &path).send().status, 401, "{method} {path}");
+        let expected = if method == "GET" { 200 } else { 202 };
+        assert_eq!(server.ask(method, &path).token(&ann).send().status, expected, "{method} {path}");
+        assert_eq!(server.ask(method, &path).token(&admin).send().status, expected, "{method} {path}");
+    }
+    assert_eq!(server.get("/api/v1/jobs").token(&bob).send().json(), json!([]));
+    assert_eq!(server.get("/api/v1/jobs").token(&ann).send().json()[0]["id"], json!(id));
+    assert_eq!(server.get("/api/v1/jobs").token(&admin).send().json()[0]["id"], json!(id));
+    for wrong in ["nothing", "..%2F..%2Fsheaf.db", &id, "00000000-0000-0000-0000-000000000000.zip"] {
+        assert_eq!(server.get(&format!("/api/v1/artifacts/{wrong}")).token(&admin).send().status, 404);
+        assert_eq!(server.get(&format!("/api/v1/jobs/x{wrong}/status")).token(&admin).send().status, 404);
+    }
+    assert_eq!(server.post("/api/v1/jobs/compact").token(&ann).send().status, 403);
+    let outside = export(json!({"resourcePaths": ["/other/T1/1_s"]}));
+    assert_eq!(server.post("/api/v1/jobs/export").token(&ann).json(&outside).send().status, 403);
+}
+
+/// An export that takes long: a year of seconds that are not there, in many figures.
+fn long() -> Value {
+    export(json!({
+        "resourcePaths": ["/plant/mast/T1/1_s"], "end": "2030-01-01T00:00:00Z",
+        "configuration": {"significant-figures": 0, "row-index-format": "iso-8601"},
+    }))
+}
+
+#[test]
+fn cancelling_leaves_nothing_behind() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    let begun = Instant::now();
+    let wait_for_running = |id: &str| {
+        while status(&server, &token, id)["status"] != "Running" {
+            assert!(begun.elapsed() < PATIENCE);
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let id = submit(&server, &token, "/api/v1/jobs/export", &long());
+    wait_for_running(&id);
+    assert_eq!(server.delete(&format!("/api/v1/jobs/{id}")).token(&token).send().status, 202);
+    let asked = Instant::now();
+    assert_eq!(ended(&server, &token, &id)["status"], "Canceled");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(artifacts(&server), 0);
+
+    // From another process, too.
+    let id = submit(&server, &token, "/api/v1/jobs/export", &long());
+    wait_for_running(&id);
+    let output = server.sheaf(&["jobs", "cancel", &id]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains("is told to end"));
+    assert_eq!(ended(&server, &token, &id)["status"], "Canceled");
+    let listed = server.sheaf(&["jobs", "list"]);
+    assert!(String::from_utf8(listed.stdout).unwrap().contains("cancelled"));
+    let shown = server.sheaf(&["jobs", "show", &id, "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&shown.stdout).unwrap()["state"], "cancelled");
+    assert_eq!(artifacts(&server), 0);
+}
+
+#[test]
+fn a_restart_goes_on() {
+    let mut server = Server::start_in(folder(), &["--jobs-workers", "1"]);
+    let token = server.token(&["--admin"]);
+    let first = submit(&server, &token, "/api/v1/jobs/export", &long());
+    let second = submit(&server, &token, "/api/v1/jobs/export", &export(json!({})));
+    let begun = Instant::now();
+    while artifacts(&server) == 0 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(server.stop().success());
+    assert_eq!(artifacts(&server), 0, "what was put back has left nothing");
+    server.restart();
+    let now = status(&server, &token, &first);
+    assert!(["WaitingToRun", "Running"].contains(&now["status"].as_str().unwrap()), "{now}");
+    assert_eq!(server.delete(&format!("/api/v1/jobs/{first}")).token(&token).send().status, 202);
+    assert_eq!(ended(&server, &token, &second)["status"], "RanToCompletion");
+
+    // Killed in the middle of one, it leaves a file; the next start takes both away once the lease has ended.
+    let third = submit(&server, &token, "/api/v1/jobs/export", &long());
+    let kept = artifacts(&server);
+    let begun = Instant::now();
+    while artifacts(&server) == kept {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    server.kill();
+    server.restart();
+    let now = status(&server, &token, &third);
+    assert_eq!(now["status"], "Running", "its lease has not ended yet: {now}");
+    server.delete(&format!("/api/v1/jobs/{third}")).token(&token).send();
+    assert_eq!(ended(&server, &token, &third)["status"], "Canceled");
+}
+
+#[test]
+fn a_job_can_be_followed() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    let id = submit(&server, &token, "/api/v1/jobs/export", &export(json!({})));
+    let answer = server.get(&format!("/api/v1/jobs/{id}/events")).token(&token).send();
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    let events: Vec<&str> = answer.text().trim_end().split("\n\n").collect();
+    let (name, data) = events.last().unwrap().split_once('\n').unwrap();
+    assert_eq!(name, "event: end");
+    let last: Value = serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(last["status"], "RanToCompletion");
+    assert!(events[..events.len() - 1].iter().all(|event| event.starts_with("event: progress\n")));
+}
+
+#[test]
+fn jobs_that_look_after_the_server() {
+    let server = Server::start_in(folder(), &[]);
+    let token = server.token(&["--admin"]);
+    let read = || {
+        let output = server.sheaf(&["read", "/plant/mast/T1/10_min_mean", "--format", "csv"]);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let before = read();
+    let clear = "/api/v1/jobs/clear-cache?catalogId=%2Fplant%2Fmast&begin=2020-01-01T00:00:00&end=2020-01-02";
+    for path in [clear, "/api/v1/jobs/refresh-database", "/api/v1/jobs/compact?all=true"] {
+        let answer = server.post(path).token(&token).send();
+        assert_eq!(answer.status, 202, "{answer}");
+        let id = answer.json()["id"].as_str().unwrap().to_owned();
+        let status = ended(&server, &token, &id);
+        assert_eq!(status["status"], "RanToCompletion", "{status}");
+        assert_eq!(answer.json()["parameters"], Value::Null);
+    }
+    assert_eq!(read(), before);
+}
+
+#[test]
+fn artifacts_have_their_time() {
+    let mut server = Server::start_in(folder(), &["--jobs-artifact-retention", "1 s"]);
+    let token = server.token(&["--admin"]);
+    let id = submit(&server, &token, "/api/v1/jobs/export", &export(json!({})));
+    let status = ended(&server, &token, &id);
+    assert_eq!(artifacts(&server), 1);
+    std::thread::sleep(Duration::from_millis(1100));
+    // It is looked after at the start, and from time to time.
+    server.stop();
+    server.restart();
+    let begun = Instant::now();
+    while artifacts(&server) > 0 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let path = format!("/api/v1/artifacts/{}", status["result"].as_str().unwrap());
+    assert_eq!(server.get(&path).token(&token).send().status, 404);
+    assert_eq!(ended(&server, &token, &id)["status"], "RanToCompletion", "the job is still known");
+}
