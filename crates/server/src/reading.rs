@@ -113,7 +113,7 @@ pub(crate) enum RequestError {
     #[error("there is no path to read")]
     NoPath,
     /// Nobody says from when to when.
-    #[error("these series have no samples: say from when to when with `begin` and `end`")]
+    #[error("these series have no samples, or no end: say from when to when with `begin` and `end`")]
     NoSamples,
     /// Periods and range do not fit each other.
     #[error(transparent)]
