@@ -62,7 +62,7 @@ pub(crate) async fn serve(
             Ok(0) => {}
             Ok(files) => tracing::info!(files, "removed files of attachments that nobody names"),
             Err(error) => {
-                tracing::warn!(cause = sheaf_store::in_full(&error), "attachments can't be tidied up")
+                tracing::warn!(cause = sheaf_store::in_full(&error), "attachments can't be tidied up");
             }
         }
     });

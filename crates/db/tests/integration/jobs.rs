@@ -229,7 +229,7 @@ async fn what_is_old_goes() {
         assert_eq!(jobs.remove_ended(10, 9).await.unwrap(), 0);
         // The one with an artifact stays as long as that.
         assert_eq!(jobs.remove_ended(11, 9).await.unwrap(), 1);
-        assert_eq!(jobs.remove_expired(9, 1001).await.unwrap(), [left.clone()]);
+        assert_eq!(jobs.remove_expired(9, 1001).await.unwrap(), std::slice::from_ref(&left));
         assert_eq!(jobs.artifacts(&[left.id]).await.unwrap(), []);
         assert_eq!(jobs.remove_ended(11, 9).await.unwrap(), 1);
         let waiting = jobs.list(None, None, 9).await.unwrap();

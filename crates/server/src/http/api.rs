@@ -13,3 +13,4 @@ mod shapes;
 pub(super) mod sources;
 pub(super) mod system;
 pub(super) mod users;
+pub(super) mod writers;

@@ -75,6 +75,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::refresh))
         .routes(routes!(jobs::clear_cache))
         .routes(routes!(jobs::compact))
+        .routes(routes!(writers::descriptions))
 }
 
 /// All routes, with what happens to every request on the way.

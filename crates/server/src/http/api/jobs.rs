@@ -156,6 +156,7 @@ async fn own(app: &App, caller: &Caller, id: &str) -> Result<Row, ApiError> {
 /// Which jobs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
     /// The most jobs of the answer.
     limit: Option<usize>,
@@ -335,6 +336,7 @@ pub(crate) async fn refresh(
 /// What is to be forgotten.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ClearQuery {
     /// The catalog.
     catalog_id: String,
@@ -368,6 +370,7 @@ pub(crate) async fn clear_cache(
 
 /// How to compact.
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct CompactQuery {
     /// Merge all there is, not only what has grown enough to be worth it.
     #[serde(default)]

@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 use axum::http::StatusCode;
 use sheaf_engine::{Base, Resolved};
 use sheaf_model::legality::{check_base, check_range};
-use sheaf_model::{CatalogId, DataType, Kind, ResourceId, ResourcePath, SamplePeriod, TimeRange};
+use sheaf_model::{CatalogId, DataType, Kind, ResourcePath, SamplePeriod, TimeRange};
 use sheaf_sources::{ExportCatalog, ExportColumn, ExportFormat, TimeUnit};
 use sheaf_store::Snapshot;
 
 use super::{ExportParameters, Precision};
+use crate::catalogs::Found;
+use crate::data::DataError;
 use crate::http::app::App;
 use crate::http::auth::{Caller, facts};
 use crate::http::errors::ApiError;
@@ -144,14 +146,13 @@ fn file_period(
 }
 
 /// What is behind the paths; an error that the client hears where it can't be read as asked.
-async fn resolve(request: &Request, app: &App) -> Result<Vec<Resolved>, ApiError> {
+async fn resolve(request: &Request, app: &App) -> Result<Vec<Found>, ApiError> {
     let found = app.data.resolve(&request.paths).await.map_err(|error| match ApiError::from(error) {
         // It was asked for in a body, not as an address.
         error if error.status() == StatusCode::NOT_FOUND => ApiError::unprocessable(error.text()),
         error => error,
     })?;
-    let items: Vec<Resolved> = found.into_iter().map(|found| found.resolved).collect();
-    for Resolved { path, base } in &items {
+    for Resolved { path, base } in found.iter().map(|found| &found.resolved) {
         match base.period() {
             Some(period) => {
                 check_base(path.representation(), period, base.data_type())
@@ -165,7 +166,7 @@ async fn resolve(request: &Request, app: &App) -> Result<Vec<Resolved>, ApiError
             }
         }
     }
-    Ok(items)
+    Ok(found)
 }
 
 impl Plan {
@@ -173,11 +174,11 @@ impl Plan {
     pub(super) async fn new(parameters: &ExportParameters, app: &App) -> Result<Option<Plan>, JobError> {
         let request = Request::new(parameters)?;
         let Some(range) = request.range else { return Ok(None) };
-        let items = resolve(&request, app).await?;
-        let stored: Vec<_> = items.iter().filter_map(|item| stored(&item.base)).collect();
+        let found = resolve(&request, app).await?;
+        let stored: Vec<_> = found.iter().filter_map(|found| stored(&found.resolved.base)).collect();
         let snapshot = app.data.store.snapshot(&stored).await?;
         let Request { period, file_period, format, .. } = request;
-        let catalogs = catalogs(items, parameters.precision, app).await?;
+        let catalogs = catalogs(found, parameters.precision, app).await?;
         let precision = parameters.precision;
         Ok(Some(Plan { snapshot, catalogs, range, period, file_period, format, precision }))
     }
@@ -198,29 +199,25 @@ fn stored(base: &Base) -> Option<sheaf_store::SeriesId> {
 
 /// The catalogs, in the order of their first paths, with a column for each path.
 async fn catalogs(
-    items: Vec<Resolved>,
+    found: Vec<Found>,
     precision: Precision,
     app: &App,
 ) -> Result<Vec<PlannedCatalog>, JobError> {
-    let metadata = app.data.database.metadata();
-    let resources: Vec<(CatalogId, ResourceId)> =
-        items.iter().map(|item| (item.path.catalog().clone(), item.path.resource().clone())).collect();
-    let properties = metadata.resources(&resources).await?;
+    let ids: HashSet<CatalogId> = found.iter().map(|found| found.resolved.path.catalog().clone()).collect();
+    let ids: Vec<CatalogId> = ids.into_iter().collect();
+    let mut known = app.data.catalogs.properties(&ids).await.map_err(DataError::from)?;
     let data_type = match precision {
         Precision::Float32 => DataType::Float32,
         Precision::Float64 => DataType::Float64,
     };
     let mut planned: Vec<PlannedCatalog> = Vec::new();
     let mut places: HashMap<CatalogId, usize> = HashMap::new();
-    for (item, mut properties) in items.into_iter().zip(properties) {
-        if let Base::InPlace { series, .. } = &item.base {
-            properties = series.properties.clone().merge(properties);
-        }
+    for Found { resolved: item, properties, .. } in found {
         let id = item.path.catalog();
         let place = match places.get(id) {
             Some(place) => *place,
             None => {
-                let properties = metadata.catalog(id).await?;
+                let properties = known.remove(id).unwrap_or_default();
                 let license = facts::license(app, id).await?;
                 let catalog = ExportCatalog { id: id.clone(), properties, columns: Vec::new() };
                 places.insert(id.clone(), planned.len());
