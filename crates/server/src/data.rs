@@ -24,6 +24,10 @@ pub(crate) struct Place {
     folder: PathBuf,
     /// The URL of a database that is not in the folder. It may hold a password.
     database: Option<String>,
+    /// Whether the sample catalog is there.
+    has_sample: bool,
+    /// Sections `[[source]]` of the settings file. They may hold passwords.
+    sources: Vec<serde_json::Value>,
 }
 
 impl Place {
@@ -36,7 +40,12 @@ impl Place {
                 None => return Err(DataError::NoHome),
             },
         };
-        Ok(Place { folder, database })
+        Ok(Place { folder, database, has_sample: true, sources: Vec::new() })
+    }
+
+    /// With sources beside those in the database.
+    pub(crate) fn with_sources(self, has_sample: bool, sources: Vec<serde_json::Value>) -> Place {
+        Place { has_sample, sources, ..self }
     }
 
     /// The folder.
@@ -64,13 +73,20 @@ impl Place {
     pub(crate) async fn create(&self) -> Result<Data, DataError> {
         let failed = |source| DataError::Folder { folder: self.folder.clone(), source };
         std::fs::create_dir_all(&self.folder).map_err(failed)?;
-        Data::new(self.folder.clone(), self.connect().await?).await
+        self.with(self.folder.clone(), self.connect().await?).await
     }
 
     /// The store, which must be there.
     pub(crate) async fn open(&self) -> Result<Data, DataError> {
         let (folder, database) = self.existing().await?;
-        Data::new(folder, database).await
+        self.with(folder, database).await
+    }
+
+    async fn with(&self, folder: PathBuf, database: Database) -> Result<Data, DataError> {
+        let mut data = Data::new(folder, database).await?;
+        let configured = data.catalogs.configure(self.has_sample, &self.sources);
+        configured.map_err(|problem| DataError::Sections { problem })?;
+        Ok(data)
     }
 }
 
@@ -156,6 +172,12 @@ pub(crate) enum DataError {
         folder: PathBuf,
         /// Why not.
         source: io::Error,
+    },
+    /// A source in the settings file can't be.
+    #[error("{problem}")]
+    Sections {
+        /// Which one, what is wrong, and what would be right.
+        problem: String,
     },
     /// The database can't be opened.
     #[error(transparent)]

@@ -11,10 +11,10 @@ use sheaf_model::CatalogId;
 use sheaf_sources::{FolderConfig, SourceConfig, SourceSeries, TableFormat, TableOptions};
 
 use super::Outcome;
-use super::data::{self, DataArgs};
+use super::data::{self, Data, DataArgs};
 use super::table_args::TableArgs;
 use crate::catalogs::secrets::hidden;
-use crate::catalogs::{config_of, kind_of, known_kinds, mount_of};
+use crate::catalogs::{Origin, config_of, kind_of, known_kinds, locator_of, mount_of};
 
 /// Read data in place, as catalogs: folders of files, other servers, databases
 #[derive(clap::Args)]
@@ -205,10 +205,10 @@ fn describe_source(catalog: &CatalogId, pipeline: &Pipeline, registration: &Regi
 
 /// The same for people.
 fn source_line(catalog: &str, registration: &Registration) -> String {
-    let Registration { kind, resource_locator, configuration, .. } = hidden(registration);
-    let kind = kind.rsplit('.').next().unwrap_or_default().to_lowercase();
-    let template = configuration.get("template").and_then(Value::as_str);
-    let place = match (template, &resource_locator) {
+    let shown = hidden(registration);
+    let kind = shown.kind.rsplit('.').next().unwrap_or_default().to_lowercase();
+    let template = shown.configuration.get("template").and_then(Value::as_str);
+    let place = match (template, &locator_of(&shown)) {
         (Some(template), Some(root)) => format!(": {template} in {root}"),
         (None, Some(locator)) => format!(": {locator}"),
         _ => String::new(),
@@ -216,9 +216,16 @@ fn source_line(catalog: &str, registration: &Registration) -> String {
     format!("{catalog} {kind}{place}")
 }
 
+/// The pipelines of the settings file and the database.
+async fn all(data: &Data) -> Result<Vec<Pipeline>, Box<dyn Error>> {
+    let of_file = data.catalogs.fixed().iter().filter(|(origin, _)| *origin == Origin::File);
+    let of_file = of_file.map(|(_, pipeline)| pipeline.clone());
+    Ok(of_file.chain(data.database.pipelines().all().await?).collect())
+}
+
 fn list(data: &DataArgs, json: bool, out: &mut (impl Write + Send)) -> Outcome {
     data::run(data::Unit::Count, async |_| {
-        for pipeline in data.open().await?.database.pipelines().all().await? {
+        for pipeline in all(&data.open().await?).await? {
             for registration in &pipeline.registrations {
                 match mount_of(registration) {
                     Ok(catalog) if json => {
@@ -237,7 +244,7 @@ fn check(wanted: Option<&CatalogId>, data: &DataArgs, json: bool, out: &mut (imp
     data::run(data::Unit::Count, async |watch| {
         let data = data.open().await?;
         let (mut checked, mut failed) = (0_u64, 0_u64);
-        for pipeline in data.database.pipelines().all().await? {
+        for pipeline in all(&data).await? {
             for registration in &pipeline.registrations {
                 let catalog = mount_of(registration);
                 if wanted.is_some() && catalog.as_ref().ok() != wanted {

@@ -142,7 +142,9 @@ pub(crate) fn place(
     }
     let data_dir = if data_dir.is_some() { data_dir } else { layers.optional("data_dir")? };
     let database = if database.is_some() { database } else { layers.optional("database")? };
-    Ok(Place::new(data_dir, database)?)
+    let sample: Option<String> = layers.optional("general.sample_catalog")?;
+    let has_sample = sample.is_none_or(|sample| sample != "false");
+    Ok(Place::new(data_dir, database)?.with_sources(has_sample, layers.entries("source")))
 }
 
 impl SettingsArgs {

@@ -300,6 +300,18 @@ fn sections_of_the_settings_are_sources() {
         Server::start_in(folder, &["--config", config.to_str().unwrap(), "--auth-anonymous-read", "/.*"]);
     assert_eq!(server.get(&of("/live/files", "")).send().status, 200);
     assert_eq!(server.get(&of("/SAMPLE/LOCAL", "")).send().status, 404);
+    // Commands have them, too.
+    let listed = server.sheaf(&["source", "list", "--config", config.to_str().unwrap()]);
+    assert!(String::from_utf8(listed.stdout).unwrap().starts_with("/live/files folder: *.csv in "));
+    let read = server.sheaf(&[
+        "read",
+        "/live/files/T1/10_s_mean",
+        "--config",
+        config.to_str().unwrap(),
+        "--format",
+        "csv",
+    ]);
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
 }
 
 #[test]
