@@ -97,7 +97,7 @@ fn keep(which: &Which, is_kept: bool, out: &mut (impl Write + Send)) -> Outcome 
         let mut without: BTreeMap<(CatalogId, ResourceId), BTreeSet<SamplePeriod>> = BTreeMap::new();
         let keys: Vec<String> = which.series.iter().map(ToString::to_string).collect();
         for (key, found) in which.series.iter().zip(data.store.find_all(&keys).await?) {
-            if found.is_none() {
+            if found.is_none() && !is_in_place(&data, key).await? {
                 return Err(no_series(key));
             }
             let Some(period) = key.period else {
@@ -129,6 +129,12 @@ fn keep(which: &Which, is_kept: bool, out: &mut (impl Write + Send)) -> Outcome 
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Whether a source has this series.
+async fn is_in_place(data: &Data, key: &SeriesKey) -> Result<bool, Box<dyn Error>> {
+    let series = data.catalogs.series_in_place(&key.catalog).await?;
+    Ok(series.iter().any(|series| series.resource == key.resource && Some(series.period) == key.period))
 }
 
 /// The series of which no states are to be kept.

@@ -325,6 +325,46 @@ fn words_after<'a>(text: &'a str, word: &str) -> &'a str {
     text.split_whitespace().skip_while(|found| *found != word).nth(1).unwrap()
 }
 
+/// A day of seconds: what is made of it is kept, until its file is another one.
+#[test]
+fn what_is_made_of_a_folder_is_kept_until_its_files_change() {
+    let place = Place::new();
+    let folder = place.0.path().join("files");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |value: u32| {
+        let row = |second: u32| {
+            let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
+            format!("2020-01-01T{h:02}:{m:02}:{s:02}Z,{}.5\n", value + second % 7)
+        };
+        let rows: String = (0..86_400).map(row).collect();
+        std::fs::write(folder.join("2020-01-01.csv"), format!("time,T1 (K)\n{rows}")).unwrap();
+    };
+    write(10);
+    let template = format!("{}/{{yyyy}}-{{MM}}-{{dd}}.csv", folder.to_str().unwrap());
+    place.run(&["source", "add", "/live/csv", "--csv", &template]);
+    let entries = || place.json(&["rollups", "stats"])[0]["entries"].as_u64().unwrap();
+    let means = |more: &[&str]| {
+        let read = place.json(&[&["read", "/live/csv/T1/10_min_mean"], more].concat());
+        read[0]["series"][0]["values"].clone()
+    };
+    assert_eq!(entries(), 0);
+    let first = means(&[]);
+    let kept = entries();
+    assert!(kept > 0);
+    assert_eq!((means(&[]), means(&["--no-rollups"]), entries()), (first.clone(), first.clone(), kept));
+    write(20);
+    let second = means(&[]);
+    assert!(second != first && second == means(&["--no-rollups"]));
+    place.run(&["rollups", "clear"]);
+    place.run(&["rollups", "exclude", "/live/csv/T1/1_s"]);
+    assert_eq!((means(&[]), entries()), (second.clone(), 0));
+    place.run(&["rollups", "include", "/live/csv/T1/1_s"]);
+    assert_eq!(means(&[]), second);
+    assert!(entries() > 0);
+    let error = place.fail(1, &["rollups", "exclude", "/live/csv/T2/1_s"]);
+    assert!(error.contains("/live/csv/T2/1_s"), "{error}");
+}
+
 #[test]
 fn a_folder_is_read_in_place() {
     let place = Place::new();
