@@ -803,6 +803,8 @@ impl Reading {
         steps_merged: usize,
         buffer: &mut SampleBuffer,
     ) -> Result<Done, ReadError> {
+        // A source may take long for a job, and a block has many.
+        self.watch.step("reading", 0, 0)?;
         let grid = Grid::new(steps_merged, 0)?;
         let step = Grid::new(self.ladder.folds_per_step as usize, 0)?;
         let mut done = Done {

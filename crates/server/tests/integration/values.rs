@@ -478,6 +478,21 @@ fn a_client_that_takes_nothing_is_cut_off() {
 }
 
 #[test]
+fn who_leaves_ends_the_scan_at_once() {
+    let server = Server::start(&["--auth-anonymous-read", "/SAMPLE/.*"]);
+    let mut stream = server.connect();
+    // Thirty billion samples.
+    let path = data("/SAMPLE/LOCAL/T1/1_d_mean", "1000-01-01", "2000-01-01");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    eventually("it computes", || gauge(&server, "sheaf_scans_running") == 1.0);
+    drop(stream);
+    let begun = Instant::now();
+    eventually("it has ended", || gauge(&server, "sheaf_scans_running") == 0.0);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    eventually("nothing is left of it", || gauge(&server, "sheaf_stream_bytes") == 0.0);
+}
+
+#[test]
 fn damage_is_an_error_and_never_a_number() {
     let folder = month();
     let segments = std::fs::read_dir(folder.path().join("segments")).unwrap();
