@@ -16,6 +16,8 @@ mod jobs;
 mod operating;
 #[path = "integration/reading.rs"]
 mod reading;
+#[path = "integration/remotes.rs"]
+mod remotes;
 #[path = "integration/savings.rs"]
 mod savings;
 #[path = "integration/serving.rs"]
