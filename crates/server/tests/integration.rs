@@ -8,10 +8,14 @@ mod access;
 mod beside;
 #[path = "integration/catalogs.rs"]
 mod catalogs;
+#[path = "integration/hostile.rs"]
+mod hostile;
 #[path = "integration/http.rs"]
 mod http;
 #[path = "integration/jobs.rs"]
 mod jobs;
+#[path = "integration/killed.rs"]
+mod killed;
 #[path = "integration/operating.rs"]
 mod operating;
 #[path = "integration/reading.rs"]

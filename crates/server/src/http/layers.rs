@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use axum::http::uri::PathAndQuery;
@@ -16,11 +16,12 @@ use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::timeout::TimeoutBody;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::app::{App, Shared};
-use super::errors::{ApiError, ErrorText};
+use super::errors::{ApiError, ErrorText, too_large_body, too_large_upload};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,7 +48,7 @@ const WORDS_OF_USERS: [&str; 10] = [
 /// Puts all layers around the routes.
 pub(super) fn around(router: Router, app: &Arc<App>) -> Router {
     let router = router
-        .layer(middleware::from_fn_with_state(app.clone(), in_time))
+        .layer(middleware::from_fn_with_state(app.clone(), bounded))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(1024).and(IsText)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(app.settings.limits.body_bytes))
@@ -174,15 +175,25 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("application/json"))
 }
 
-/// Ends a request whose answer does not begin in time. Uploads take as long as they take, but must not stall.
-async fn in_time(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_upload =
-        path.ends_with("/ingest") || (path.contains("/attachments/") && request.method() == Method::PUT);
+/// Ends a request whose body is too large, before it is sent if that can be known, or stops, and one whose answer does not begin
+/// in time. Uploads take as long as they take, but must not stall.
+async fn bounded(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let (path, limits) = (request.uri().path(), &app.settings.limits);
+    let is_ingest = path.ends_with("/ingest");
+    let is_upload = is_ingest || (path.contains("/attachments/") && request.method() == Method::PUT);
+    let most = if is_upload { limits.upload_bytes } else { limits.body_bytes as u64 };
+    if request.body().size_hint().lower() > most {
+        return if is_upload { too_large_upload() } else { too_large_body() }.into_response();
+    }
+    // What takes samples says itself that nothing was written.
+    let request = match is_ingest {
+        true => request,
+        false => request.map(|body| Body::new(TimeoutBody::new(limits.stall, body))),
+    };
     if is_upload {
         return next.run(request).await;
     }
-    let limit = app.settings.limits.request;
+    let limit = limits.request;
     match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -210,7 +221,7 @@ struct IsText;
 impl Predicate for IsText {
     fn should_compress<B>(&self, response: &axum::http::Response<B>) -> bool
     where
-        B: axum::body::HttpBody,
+        B: HttpBody,
     {
         let kind =
             response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! The OpenAPI document: what the handlers say of themselves, under a title.
 
+mod complete;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -51,7 +53,7 @@ pub(super) fn document() -> OpenApi {
 /// The document, and the pages to browse it at `/api`.
 pub(super) fn pages(document: OpenApi) -> Router<Shared> {
     let config = Arc::new(Config::new([DOCUMENT]));
-    let document = Arc::new(document);
+    let document = Arc::new(complete::complete(document));
     Router::new()
         .route(DOCUMENT, get(move || async move { Json(document) }))
         .route("/api", get(|| async { Redirect::to("/api/index.html") }))

@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sheaf_model::{SamplePeriod, Tick};
-use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -148,7 +148,7 @@ fn clock(text: &str) -> Option<i64> {
 
 /// Serde and OpenAPI of a type that travels as text.
 macro_rules! as_text {
-    ($type:ty, $name:literal, $format:literal, $example:literal) => {
+    ($type:ty, $name:literal, $pattern:literal, $example:literal) => {
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -166,7 +166,7 @@ macro_rules! as_text {
             fn schema() -> RefOr<Schema> {
                 let object = ObjectBuilder::new()
                     .schema_type(Type::String)
-                    .format(Some(SchemaFormat::Custom($format.to_owned())))
+                    .pattern(Some($pattern))
                     .examples([$example]);
                 RefOr::T(Schema::Object(object.build()))
             }
@@ -180,8 +180,19 @@ macro_rules! as_text {
     };
 }
 
-as_text!(WireTick, "DateTime", "date-time", "2020-01-01T00:00:00Z");
-as_text!(WireDuration, "Duration", "duration", "00:10:00");
+// Patterns rather than the formats `date-time` and `duration`: those have no times without a zone, and other durations.
+as_text!(
+    WireTick,
+    "DateTime",
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,7})?(Z|[+-][0-9]{2}:[0-9]{2})?$",
+    "2020-01-01T00:00:00Z"
+);
+as_text!(
+    WireDuration,
+    "Duration",
+    r"^-?([0-9]+\.)?([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,7})?$",
+    "00:10:00"
+);
 
 #[cfg(test)]
 mod tests {

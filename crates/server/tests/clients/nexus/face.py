@@ -7,6 +7,7 @@ for the version, and from b56 on data come as an Arrow stream with a precision.
 import asyncio
 import inspect
 from datetime import datetime, timedelta
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -22,13 +23,8 @@ FLAVOURS = ["async"] if IS_FIRST else ["sync", "async"]
 
 def models() -> ModuleType:
     """The module with the classes of requests and answers."""
-    if IS_FIRST:
-        from nexus_api import _nexus_api
-
-        return _nexus_api
-    from nexus_api import V1
-
-    return V1
+    # By name: 2.0.0b55 has a class V1, too.
+    return import_module("nexus_api._nexus_api" if IS_FIRST else "nexus_api.V1")
 
 
 class Waiting:

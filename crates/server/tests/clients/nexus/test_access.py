@@ -7,7 +7,7 @@ import plant
 import pytest
 from face import IS_FIRST, Nexus, models
 from nexus_api import NexusException
-from plant import BEGIN, END
+from plant import BEGIN, END, same
 
 NEXT_YEAR = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(days=365)
 PATH = f"{plant.CATALOG}/T1/10_min_mean"
@@ -112,19 +112,24 @@ def test_the_system(nexus):
 
 @pytest.mark.skipif(IS_FIRST, reason="it knows registrations only")
 def test_pipelines_come_and_go(nexus, tmp_path):
+    """A folder of files becomes a catalog, and goes away with its pipeline."""
     kind, sources = models(), nexus.v1.sources
     before = sources.get_pipelines()
-    folder = [d for d in sources.get_descriptions() if "folder" in d.type.lower() or "csv" in d.type.lower()]
-    assert folder, "a folder of files is a kind of source"
-    registration = kind.DataSourceRegistration("Nexus.Sources.Sample", None, {}, None)
-    more = [False] if hasattr(kind.DataSourcePipeline, "disabled") or "disabled" in kind.DataSourcePipeline.__annotations__ else []
-    patterns = [None] if more else [None, None]
-    key = sources.create_pipeline(kind.DataSourcePipeline([registration], *patterns, *more))
+    plant.write_csv(tmp_path / "mast.csv")
+    settings = {"catalog": "/piped/mast", "template": "*.csv"}
+    registration = kind.DataSourceRegistration("Sheaf.Sources.Folder", str(tmp_path), settings, None)
+    # A pattern of visibility, after one of release or before a switch.
+    is_newest = "disabled" in kind.DataSourcePipeline.__annotations__
+    key = sources.create_pipeline(kind.DataSourcePipeline([registration], *([None, False] if is_newest else [None, None])))
     assert isinstance(key, uuid.UUID)
     found = {str(id): pipeline for id, pipeline in sources.get_pipelines().items()}
-    assert found[str(key)].registrations[0].type == "Nexus.Sources.Sample"
+    assert found[str(key)].registrations[0].type == "Sheaf.Sources.Folder"
+    path = "/piped/mast/T1/10_min_mean"
+    assert same(nexus.load(BEGIN, END, [path])[path].values, plant.means(plant.t1, 600))
     sources.delete_pipeline(key)
     assert sources.get_pipelines() == before
+    with pytest.raises(NexusException):
+        nexus.load(BEGIN, END, [path])
 
 
 def test_packages_are_not_to_be_had(nexus):

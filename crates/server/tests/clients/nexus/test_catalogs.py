@@ -59,9 +59,9 @@ def test_the_time_range(nexus):
 def test_availability(nexus):
     step = timedelta(minutes=10)
     found = nexus.v1.catalogs.get_availability(plant.CATALOG, BEGIN, END, step).data
-    assert found[0] == 1 and found[2:] == [1, 1, 1, 1]
-    # Ten to twenty past has the gap of half a minute.
-    assert 0.9 < found[1] <= 1
+    # The gap of half a minute counts, but is too short for the index to know where it is.
+    assert len(found) == 6 and all(0.95 <= share <= 1 for share in found)
+    assert sum(found) < 6
     # Python writes this step as "1 day, 2:00:00".
     before = BEGIN - timedelta(days=1, hours=2)
     assert nexus.v1.catalogs.get_availability(plant.CATALOG, before, BEGIN, timedelta(days=1, hours=2)).data == [0]

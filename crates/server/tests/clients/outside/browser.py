@@ -29,18 +29,20 @@ class Browser:
     """Cookies belong to one person."""
 
     def __init__(self):
-        self.http = httpx.Client(timeout=30, follow_redirects=False)
+        self.http = httpx.Client(timeout=30, follow_redirects=False, headers={"Accept": "text/html,*/*"})
         self.visited: list[str] = []
 
     def follow(self, answer: httpx.Response, *, until: str = "\0") -> httpx.Response:
         """Goes where redirects lead; stops at one that leads to a URL which begins so, without going there."""
-        while answer.status_code in REDIRECTS:
+        for _ in range(20):
+            if answer.status_code not in REDIRECTS:
+                return answer
             url = urljoin(str(answer.url), answer.headers["location"])
             self.visited.append(url)
             if url.startswith(until):
                 return answer
             answer = self.http.get(url)
-        return answer
+        raise AssertionError(f"there is no end to the redirects: {self.visited[-4:]}")
 
     def submit(self, page: httpx.Response, **filled: str) -> httpx.Response:
         """Fills the form of a page in and sends it."""

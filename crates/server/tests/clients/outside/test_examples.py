@@ -20,7 +20,7 @@ def examples() -> list[tuple[str, str | None]]:
 def shell(tmp_path_factory: pytest.TempPathFactory):
     """Runs commands beside a server with the demo: the page begins there. Later blocks see files of earlier ones."""
     data, folder = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("folder")
-    sheaf("demo", "--make-only", folder=data)
+    sheaf("demo", "--no-serve", folder=data)
     with Server(data) as server:
         variables = os.environ | {"SHEAF": server.url, "TOKEN": server.token("--admin"), "LC_ALL": "C.UTF-8"}
         command = ["bash", "-euo", "pipefail", "-c"]

@@ -32,7 +32,7 @@ def service(issuer: str, tmp_path_factory: pytest.TempPathFactory):
     plant.write_csv(table)
     sheaf("ingest", table, "--catalog", plant.CATALOG, folder=folder)
     settings.write_text(
-        f'[[auth.oidc]]\nscheme = "test"\ndisplay_name = "Test"\nauthority = "{issuer}"\n'
+        f'[[auth.oidc]]\nscheme = "test"\nname = "Test"\nissuer = "{issuer}"\n'
         f'client_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'
     )
     with Server(folder, "--config", str(settings)) as server:
@@ -162,7 +162,8 @@ def test_a_person_makes_a_token(service):
     browser = Browser()
     sign_in(browser, service, "ida")
     body = {"description": "notebook", "expires": "9999-12-31T23:59:59.9999999", "claims": []}
-    answer = browser.http.post(f"{service.url}/api/v1/users/tokens/create", json=body)
+    url = f"{service.url}/api/v1/users/tokens/create"
+    answer = browser.http.post(url, json=body, headers={"Origin": service.url, "Accept": "application/json"})
     assert answer.status_code == 200, answer.text
     me = Browser().http.get(service.url + ME, headers={"Authorization": f"Bearer {answer.json()}"})
     assert me.json()["user"]["name"] == "Name of ida"
@@ -172,7 +173,7 @@ def test_a_provider_that_is_gone(tmp_path: Path):
     """The server starts all the same, and says what is wrong when somebody wants to sign in."""
     settings = tmp_path / "sheaf.toml"
     settings.write_text(
-        '[[auth.oidc]]\nscheme = "test"\ndisplay_name = "Test"\nauthority = "http://127.0.0.1:9"\n'
+        '[[auth.oidc]]\nscheme = "test"\nname = "Test"\nissuer = "http://127.0.0.1:9"\n'
         f'client_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'
     )
     (tmp_path / "data").mkdir()
