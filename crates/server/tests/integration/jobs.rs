@@ -327,8 +327,8 @@ fn a_restart_goes_on() {
     assert_eq!(ended(&server, &token, &second)["status"], "RanToCompletion");
 
     // Killed in the middle of one, it leaves a file; the next start takes both away once the lease has ended.
-    let third = submit(&server, &token, "/api/v1/jobs/export", &long());
     let kept = artifacts(&server);
+    let third = submit(&server, &token, "/api/v1/jobs/export", &long());
     let begun = Instant::now();
     while artifacts(&server) == kept {
         assert!(begun.elapsed() < PATIENCE);
