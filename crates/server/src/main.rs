@@ -3,7 +3,6 @@
 mod catalogs;
 mod cli;
 mod data;
-#[expect(dead_code, reason = "it is being built: what all handlers share is there before they are")]
 mod http;
 mod ingesting;
 mod reading;

@@ -88,3 +88,47 @@ pub(super) fn service(app: &Arc<App>) -> Router {
         .with_state(app.clone());
     layers::around(router, app)
 }
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// What clients are made from changes with intent: the document is kept in the repository.
+    #[test]
+    fn the_document_is_the_one_that_is_kept() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+        let mut now = serde_json::to_string_pretty(&routes().into_openapi()).unwrap();
+        now.push('\n');
+        if std::env::var_os("SHEAF_KEEP_OPENAPI").is_some() {
+            std::fs::write(&file, &now).unwrap();
+        }
+        let kept = std::fs::read_to_string(&file).unwrap_or_default();
+        assert!(
+            kept == now,
+            "the OpenAPI document has changed. If it should have: SHEAF_KEEP_OPENAPI=1 cargo test -p sheaf-server \
+             the_document, then look at the difference of crates/server/openapi.json"
+        );
+    }
+
+    #[test]
+    fn every_operation_says_who_may_ask_and_what_comes_back() {
+        let document = serde_json::to_value(routes().into_openapi()).unwrap();
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let name = format!("{method} {path}");
+                let is_described = |key: &str| operation[key].as_str().is_some_and(|text| !text.is_empty());
+                assert!(is_described("summary") || is_described("description"), "{name} has no description");
+                assert!(operation["tags"].is_array(), "{name} belongs to no area");
+                let responses = operation["responses"].as_object().unwrap();
+                assert!(responses.keys().any(|status| status.starts_with(['2', '3', '5'])), "{name}");
+                let is_open =
+                    operation["security"].as_array().is_some_and(|of| of.contains(&serde_json::json!({})));
+                assert!(
+                    is_open || responses.contains_key("401"),
+                    "{name} needs a token, but never answers 401"
+                );
+            }
+        }
+    }
+}
