@@ -82,11 +82,6 @@ impl ApiError {
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, text)
     }
 
-    /// 423: somebody else is at it.
-    pub(crate) fn locked(text: impl Display) -> ApiError {
-        ApiError::new(StatusCode::LOCKED, text)
-    }
-
     /// 429: too often.
     pub(crate) fn too_many(text: impl Display) -> ApiError {
         ApiError::new(StatusCode::TOO_MANY_REQUESTS, text).retry()

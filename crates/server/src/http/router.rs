@@ -121,7 +121,7 @@ mod tests {
                 assert!(is_described("summary") || is_described("description"), "{name} has no description");
                 assert!(operation["tags"].is_array(), "{name} belongs to no area");
                 let responses = operation["responses"].as_object().unwrap();
-                assert!(responses.keys().any(|status| status.starts_with(['2', '3', '5'])), "{name}");
+                assert!(!responses.is_empty(), "{name} never answers");
                 let is_open =
                     operation["security"].as_array().is_some_and(|of| of.contains(&serde_json::json!({})));
                 assert!(
