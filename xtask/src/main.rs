@@ -15,7 +15,7 @@ The tasks of this repository.
 Usage: cargo xtask <command>
 
 Commands:
-  test              Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs
+  test              Everything that decides whether a change lands: formatting, lints, crate edges, tests, clients, docs
   clients [NAME…]   Only the clients of others against the server; with names, only those
   bench [NAME]      Measures against the peers, on the same data in the same run; without a name, all of them
 
@@ -26,7 +26,7 @@ Example: cargo xtask test
 ";
 
 const TEST_HELP: &str = "\
-Everything that decides whether a change lands: formatting, lints, crate edges, tests, docs.
+Everything that decides whether a change lands: formatting, lints, crate edges, tests, clients, docs.
 Stops at the first step that fails and says how to run that step alone.
 
 Usage: cargo xtask test
@@ -36,7 +36,7 @@ Example: cargo xtask test
 
 const CLIENTS_HELP: &str = "\
 Programs of others against the server: released clients of Nexus, schemathesis, frictionless, an OpenID provider.
-Needs python3 with venv and Node.js 20 or newer with npm; on a Debian, as root, installs them.
+Part of `cargo xtask test`. Needs python3 with venv and Node.js 20 or newer with npm; on a Debian, as root, installs them.
 
 Usage: cargo xtask clients [NAME...]
 

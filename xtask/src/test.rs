@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::clients;
 use crate::edges;
 use crate::run::{Workspace, run, succeeds};
 
@@ -43,6 +44,7 @@ const STEPS: &[Step] = &[
         alone: "cargo test --workspace --lib --bins --tests --examples",
         run: |workspace| run(&mut workspace.cargo(TEST)),
     },
+    Step { name: "clients", alone: "cargo xtask clients", run: |workspace| clients::run_in(workspace, &[]) },
     Step {
         name: "doc tests",
         alone: "cargo test --workspace --doc",

@@ -2,16 +2,20 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderValue};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::poll_fn;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -182,19 +186,34 @@ async fn bounded(State(app): State<Shared>, request: Request, next: Next) -> Res
     let is_ingest = path.ends_with("/ingest");
     let is_upload = is_ingest || (path.contains("/attachments/") && request.method() == Method::PUT);
     let most = if is_upload { limits.upload_bytes } else { limits.body_bytes as u64 };
-    if request.body().size_hint().lower() > most {
-        return if is_upload { too_large_upload() } else { too_large_body() }.into_response();
-    }
-    // What takes samples says itself that nothing was written.
-    let request = match is_ingest {
-        true => request,
-        false => request.map(|body| Body::new(TimeoutBody::new(limits.stall, body))),
+    let is_kept_alive = request.version() < Version::HTTP_2;
+    let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+    let mut response = if request.body().size_hint().lower() > most {
+        let error = if is_upload { too_large_upload() } else { too_large_body() };
+        error.into_response()
+    } else {
+        let noted = is_read.clone();
+        let request = request.map(|body| {
+            let end = poll_fn(move |_| {
+                noted.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            });
+            let body = Body::from_stream(body.into_data_stream().chain(end));
+            // What takes samples says itself that nothing was written.
+            if is_ingest { body } else { Body::new(TimeoutBody::new(limits.stall, body)) }
+        });
+        let response = next.run(request);
+        if is_upload { response.await } else { in_time(limits.request, response).await }
     };
-    if is_upload {
-        return next.run(request).await;
+    // A connection whose request was not read to its end can't have another one. A client that is not told would send it there.
+    if is_kept_alive && !is_read.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    let limit = limits.request;
-    match tokio::time::timeout(limit, next.run(request)).await {
+    response
+}
+
+async fn in_time(limit: Duration, response: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(limit, response).await {
         Ok(response) => response,
         Err(_) => {
             let limit_s = limit.as_secs_f64();

@@ -164,6 +164,42 @@ fn a_body_without_end_ends() {
     }
 }
 
+/// The answer comes before the body: a client that keeps the connection must be told that it ends, or its next request fails.
+#[test]
+fn who_is_refused_early_learns_that_the_connection_ends() {
+    let server = server();
+    let token = server.token(&["--admin"]);
+    for (method, path, kind) in [
+        ("POST", "/api/v1/jobs/nothing", "application/json"),
+        ("POST", "/api/v1/users/tokens/create", "text/plain"),
+        ("PUT", "/api/v1/catalogs/%2FSAMPLE%2FLOCAL/attachments/..%2Fx", "application/octet-stream"),
+        ("POST", "/api/v1/ingest?catalog=no", "text/csv"),
+    ] {
+        let mut stream = server.connect();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: {kind}\r\n\
+             content-length: 2\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let (answer, after) = rest(stream);
+        assert!(answer.starts_with("HTTP/1.1 4") && after < SOON, "{path}: {answer}");
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{path}: {answer}");
+    }
+    // Whose body was read may go on.
+    let mut stream = server.connect();
+    stream
+        .write_all(b"POST /api/v1/users/signin HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n")
+        .unwrap();
+    stream
+        .write_all(
+            b"content-length: 28\r\n\r\n{\"name\":\"x\",\"password\":\"y\"} GET /health/live HTTP/1.1\r\n",
+        )
+        .unwrap();
+    stream.write_all(b"host: x\r\nconnection: close\r\n\r\n").unwrap();
+    let (answers, _) = rest(stream);
+    assert!(answers.starts_with("HTTP/1.1 401") && answers.contains("HTTP/1.1 200"), "{answers}");
+}
+
 #[test]
 fn what_is_no_http_is_answered_or_closed() {
     let server = server();
