@@ -66,7 +66,7 @@ pub(crate) const ALL: &[Setting] = &[
     one("limits.body", "SIZE", Some("30 MB"), "The largest body of a request, other than of uploads"),
     one("limits.upload", "SIZE", Some("64 GB"), "The largest body of an upload: samples, attachments"),
     one("limits.memory", "SIZE", Some("512 MB"), "Memory for answers that are being sent"),
-    one("limits.scans", "COUNT", Some("16"), "Readings that compute at the same time; others wait"),
+    one("limits.scans", "COUNT", Some("16"), "Readings that compute at the same time, at most two for each core; others wait"),
     one("limits.response_points", "COUNT", Some("10000000000"), "The most values of one answer"),
     one("limits.request", "TIME", Some("5 min"), "How long a request may take until its answer begins, uploads apart"),
     one("limits.stall", "TIME", Some("60 s"), "How long a client may neither send nor take anything"),
