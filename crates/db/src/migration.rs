@@ -13,7 +13,7 @@ pub(crate) mod m0005_catalogs;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
-use sea_orm_migration::{MigrationTrait, MigratorTrait};
+use sea_orm_migration::{MigrationTrait, MigratorTrait, SchemaManager};
 
 /// All changes, in their order.
 pub(crate) struct Migrator;
@@ -77,6 +77,39 @@ pub(crate) async fn has_table(connection: &impl ConnectionTrait, table: &str) ->
         _ => format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL"),
     };
     Ok(connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_some())
+}
+
+/// Runs statements whose types are those of the database: `{int}`, `{real}`, `{bytes}`, `{text}`, and `{name}`, a text that
+/// is compared byte by byte; `{table}` and `{clustered}` come behind a table's columns, the latter where rows lie in the
+/// order of their key.
+async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    let connection = manager.get_connection();
+    let types = match connection.get_database_backend() {
+        DbBackend::Sqlite => [
+            ("{int}", "INTEGER"),
+            ("{real}", "REAL"),
+            ("{bytes}", "BLOB"),
+            ("{text}", "TEXT"),
+            ("{name}", "TEXT"),
+            ("{table}", "STRICT"),
+            ("{clustered}", "STRICT, WITHOUT ROWID"),
+        ],
+        _ => [
+            ("{int}", "BIGINT"),
+            ("{real}", "DOUBLE PRECISION"),
+            ("{bytes}", "BYTEA"),
+            ("{text}", "TEXT"),
+            ("{name}", "TEXT COLLATE \"C\""),
+            ("{table}", ""),
+            ("{clustered}", ""),
+        ],
+    };
+    for statement in statements {
+        let statement =
+            types.iter().fold((*statement).to_owned(), |text, (word, meaning)| text.replace(word, meaning));
+        connection.execute_unprepared(&statement).await?;
+    }
+    Ok(())
 }
 
 /// Makes the changes that are missing. The transaction must be the only one that writes: it makes them all or none.

@@ -1,6 +1,6 @@
 //! What is known of catalogs and resources beside their samples, and the sources that are read in place.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 pub(super) struct Migration;
@@ -14,22 +14,7 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let (int, name, text, clustered) = match connection.get_database_backend() {
-            // The resources of a catalog lie together.
-            DbBackend::Sqlite => ("INTEGER", "TEXT", "TEXT", "STRICT, WITHOUT ROWID"),
-            // Names are compared byte by byte.
-            _ => ("BIGINT", "TEXT COLLATE \"C\"", "TEXT", ""),
-        };
-        for statement in TABLES {
-            let statement = statement
-                .replace("{int}", int)
-                .replace("{name}", name)
-                .replace("{text}", text)
-                .replace("{clustered}", clustered);
-            connection.execute_unprepared(&statement).await?;
-        }
-        Ok(())
+        super::execute(manager, &TABLES).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who may do what: users, what they may, their tokens and sessions, the licences they accepted, and what was done.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 pub(super) struct Migration;
@@ -14,23 +14,7 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let (int, name, text, bytes, table, clustered) = match connection.get_database_backend() {
-            DbBackend::Sqlite => ("INTEGER", "TEXT", "TEXT", "BLOB", "STRICT", "STRICT, WITHOUT ROWID"),
-            // Names are compared byte by byte.
-            _ => ("BIGINT", "TEXT COLLATE \"C\"", "TEXT", "BYTEA", "", ""),
-        };
-        for statement in TABLES {
-            let statement = statement
-                .replace("{int}", int)
-                .replace("{name}", name)
-                .replace("{text}", text)
-                .replace("{bytes}", bytes)
-                .replace("{table}", table)
-                .replace("{clustered}", clustered);
-            connection.execute_unprepared(&statement).await?;
-        }
-        Ok(())
+        super::execute(manager, &TABLES).await
     }
 }
 

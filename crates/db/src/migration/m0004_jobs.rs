@@ -1,6 +1,6 @@
 //! Work that takes time: jobs, and the files that they leave behind.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::DbErr;
 use sea_orm_migration::{MigrationName, MigrationTrait, SchemaManager};
 
 pub(super) struct Migration;
@@ -14,21 +14,7 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        let connection = manager.get_connection();
-        let (int, real, name, text, clustered) = match connection.get_database_backend() {
-            DbBackend::Sqlite => ("INTEGER", "REAL", "TEXT", "TEXT", "STRICT, WITHOUT ROWID"),
-            _ => ("BIGINT", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "TEXT", ""),
-        };
-        for statement in STATEMENTS {
-            let statement = statement
-                .replace("{int}", int)
-                .replace("{real}", real)
-                .replace("{name}", name)
-                .replace("{text}", text)
-                .replace("{clustered}", clustered);
-            connection.execute_unprepared(&statement).await?;
-        }
-        Ok(())
+        super::execute(manager, &STATEMENTS).await
     }
 }
 

@@ -16,21 +16,9 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        super::execute(manager, &TABLES).await?;
         let connection = manager.get_connection();
         let backend = connection.get_database_backend();
-        let (int, name, text, clustered) = match backend {
-            DbBackend::Sqlite => ("INTEGER", "TEXT", "TEXT", "STRICT, WITHOUT ROWID"),
-            // Names are compared byte by byte.
-            _ => ("BIGINT", "TEXT COLLATE \"C\"", "TEXT", ""),
-        };
-        for statement in TABLES {
-            let statement = statement
-                .replace("{int}", int)
-                .replace("{name}", name)
-                .replace("{text}", text)
-                .replace("{clustered}", clustered);
-            connection.execute_unprepared(&statement).await?;
-        }
         // A source becomes a pipeline of one.
         let sources = Statement::from_string(backend, format!("{SOURCES} ORDER BY \"mount\""));
         for (position, row) in connection.query_all_raw(sources).await?.into_iter().enumerate() {
