@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde_json::json;
+use sheaf_model::Kind;
 use sheaf_sources::WriteError;
 
 use super::encode::Encoder;
@@ -15,6 +16,10 @@ pub(super) struct JsonEncoder<W> {
     series: Vec<(String, Option<String>)>,
     /// The names of its columns.
     names: Vec<&'static str>,
+    /// Which paths count samples.
+    counts: Vec<bool>,
+    /// Whether the values that come are counts.
+    is_count: bool,
     is_first: bool,
     /// Whether all columns of the series are written.
     is_last: bool,
@@ -48,11 +53,13 @@ impl<W: Write> JsonEncoder<W> {
         // The first column may be a count, which has no unit.
         let unit = |at: usize| request.units.get(at + columns - 1).cloned().flatten();
         let series = firsts.map(|at| (path(at), unit(at))).collect();
-        Ok(JsonEncoder { out, series, names, is_first: true, is_last: false })
+        let counts = request.items.iter().map(|item| item.path.kind() == Kind::Count).collect();
+        Ok(JsonEncoder { out, series, names, counts, is_count: false, is_first: true, is_last: false })
     }
 
     fn begin(&mut self, at: usize) -> io::Result<()> {
         let (series, column) = (at / self.names.len(), at % self.names.len());
+        self.is_count = self.counts[at];
         self.is_first = true;
         self.is_last = column + 1 == self.names.len();
         if column == 0 {
@@ -63,7 +70,7 @@ impl<W: Write> JsonEncoder<W> {
         write!(self.out, ",\"{}\":[", self.names[column])
     }
 
-    /// Numbers with as few digits as give them back; null for NaN.
+    /// Numbers with as few digits as give them back; null for NaN. Counts are whole numbers, and look like that.
     fn values(&mut self, values: &[f64]) -> io::Result<()> {
         for &value in values {
             if !std::mem::take(&mut self.is_first) {
@@ -73,6 +80,8 @@ impl<W: Write> JsonEncoder<W> {
                 self.out.write_all(b"null")?;
             } else if value.is_infinite() {
                 self.out.write_all(if value > 0.0 { b"\"Infinity\"" } else { b"\"-Infinity\"" })?;
+            } else if self.is_count {
+                write!(self.out, "{value:.0}")?;
             } else {
                 serde_json::to_writer(&mut self.out, &value)?;
             }

@@ -279,15 +279,12 @@ fn a_screen_gets_as_many_buckets_as_fit_it() {
     let [temperature, power] = json["series"].as_array().unwrap().as_slice() else { panic!("{json}") };
     assert_eq!((&temperature["path"], &temperature["unit"]), (&json!("/plant/mast/T1/1_s"), &json!("°C")));
     let column = |series: &serde_json::Value, name: &str, at: usize| series[name][at].clone();
-    assert_eq!(column(temperature, "count", 0), json!(300.0));
+    assert_eq!(column(temperature, "count", 0), json!(300));
     assert_eq!((column(temperature, "min", 0), column(temperature, "max", 0)), (json!(0.5), json!(59.5)));
     assert_eq!(column(temperature, "mean", 0), json!(30.0));
     // 01:30 to 01:40 has no samples.
-    assert_eq!(
-        (column(temperature, "count", 18), column(temperature, "mean", 18)),
-        (json!(0.0), json!(null))
-    );
-    assert_eq!((column(power, "count", 23), column(power, "max", 23)), (json!(5.0), json!(119.25)));
+    assert_eq!((column(temperature, "count", 18), column(temperature, "mean", 18)), (json!(0), json!(null)));
+    assert_eq!((column(power, "count", 23), column(power, "max", 23)), (json!(5), json!(119.25)));
 
     // The range is widened to whole buckets; one with any sample has a value.
     let json =
@@ -295,7 +292,7 @@ fn a_screen_gets_as_many_buckets_as_fit_it() {
     assert_eq!((&json["samplePeriod"], &json["begin"]), (&json!("20_min"), &json!("2020-01-01T01:00:00Z")));
     let json =
         get(&["/plant/mast/T1/1_s"], "&maxPoints=2&begin=2020-01-01T01:05&end=2020-01-01T01:45:01").json();
-    assert_eq!(json["series"][0]["count"], json!([1800.0, 1200.0]));
+    assert_eq!(json["series"][0]["count"], json!([1800, 1200]));
     assert_eq!(json["series"][0]["mean"], json!([30.0, 30.0]));
 
     // Samples that fit are given as they are.
