@@ -65,7 +65,10 @@ const SLOTS: usize = 2;
 /// An answer that is expected to be no larger is made as a whole.
 const SMALL_BYTES: u64 = 256 << 10;
 
-/// The part of the memory that is for small answers.
+/// The part of the memory that nobody is given: what the allocator keeps of blocks that come and go on many threads.
+const KEPT_PART: u64 = 8;
+
+/// The part of the rest that is for small answers.
 const SMALL_PART: u64 = 4;
 
 /// Blocks that are made at once on each core, at most.
@@ -166,12 +169,13 @@ impl Streams {
         // More of them would only take turns, and each thread keeps memory for what it did last.
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let scans = limits.scans.clamp(1, SCANS_PER_CORE * cores);
+        let memory = limits.memory - limits.memory / KEPT_PART;
         // Half of it at least is for blocks, however many may be made at once.
-        let work = (scans as u64 * WORK_BYTES).min(limits.memory / 2);
-        let small = (limits.memory - work) / SMALL_PART;
+        let work = (scans as u64 * WORK_BYTES).min(memory / 2);
+        let small = (memory - work) / SMALL_PART;
         let metrics = Metrics::default();
         Streams(Arc::new(Inner {
-            large: Budget::new(limits.memory - work - small, metrics.bytes.clone()),
+            large: Budget::new(memory - work - small, metrics.bytes.clone()),
             small: Budget::new(small, metrics.bytes.clone()),
             scans: Arc::new(Semaphore::new(scans)),
             later: Arc::new(Semaphore::new((scans - scans.div_ceil(FOR_FIRST)).max(1))),
