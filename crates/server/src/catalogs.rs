@@ -210,7 +210,7 @@ pub(crate) struct Facts {
 }
 
 impl Catalogs {
-    /// Without sources other than those that are stored, and the sample.
+    /// Without sources other than those that are stored, and the samples.
     pub(crate) fn new(store: Store, database: Database, rollups: Arc<Rollups>, folder: PathBuf) -> Catalogs {
         Catalogs {
             store,
@@ -218,21 +218,21 @@ impl Catalogs {
             access: database.access(),
             database,
             rollups,
-            fixed: vec![(Origin::BuiltIn, provided::sample())],
+            fixed: provided::samples().map(|sample| (Origin::BuiltIn, sample)).to_vec(),
             owners: None,
             known: Mutex::default(),
             updating: tokio::sync::Mutex::default(),
         }
     }
 
-    /// With these sections `[[source]]` of the settings, and the sample if it is wanted.
+    /// With these sections `[[source]]` of the settings, and the samples if they are wanted.
     ///
     /// # Errors
     /// A section can't be.
     pub(crate) fn configure(&mut self, sample: bool, sections: &[Value]) -> Result<(), String> {
         self.fixed.clear();
         if sample {
-            self.fixed.push((Origin::BuiltIn, provided::sample()));
+            self.fixed.extend(provided::samples().map(|sample| (Origin::BuiltIn, sample)));
         }
         for (number, section) in sections.iter().enumerate() {
             let pipeline = provided::of_section(number, section)
@@ -936,11 +936,11 @@ mod tests {
         let view = catalogs.view().await.unwrap();
         let begun = Instant::now();
         let root: Vec<CatalogId> = view.children(&CatalogPath::Root, None).collect();
-        assert_eq!(root.len(), 3001);
+        assert_eq!(root.len(), 3002);
         assert_eq!(view.children(&"/P7".parse().unwrap(), None).count(), 100);
         quick("listing", begun);
         let begun = Instant::now();
-        assert_eq!(catalogs.summaries(&view, &root).await.unwrap().len(), 3001);
+        assert_eq!(catalogs.summaries(&view, &root).await.unwrap().len(), 3002);
         quick("summaries of all", begun);
         let begun = Instant::now();
         let paths: Vec<ResourcePath> =

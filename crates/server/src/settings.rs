@@ -60,7 +60,7 @@ pub(crate) const ALL: &[Setting] = &[
     one("general.application_name", "NAME", Some("Sheaf"), "What the server calls itself to clients"),
     one("general.help_link", "URL", None, "Where users find help"),
     one("general.public_url", "URL", None, "How browsers reach the server, if another one stands before it, like https://sheaf.example.org"),
-    one("general.sample_catalog", "BOOL", Some("true"), "Whether the catalog /SAMPLE/LOCAL is there"),
+    one("general.sample_catalog", "BOOL", Some("true"), "Whether /SAMPLE/LOCAL and /SAMPLE/REMOTE are there"),
     list("auth.anonymous_read", "PATTERN", "Catalogs that can be read without a token, as regular expressions that fit the whole id, like /demo/.*"),
     one("auth.session", "TIME", Some("30 d"), "How long a browser stays signed in"),
     one("limits.body", "SIZE", Some("30 MB"), "The largest body of a request, other than of uploads"),

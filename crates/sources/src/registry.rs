@@ -12,7 +12,7 @@ use crate::error::{Shown, SourceError};
 use crate::folder::{self, FolderConfig, FolderSource};
 use crate::nexus::{self, NexusConfig, NexusSource};
 use crate::postgres::{self, PostgresConfig, PostgresSource};
-use crate::sample::{SampleConfig, SampleSource};
+use crate::sample::{self, SampleConfig, SampleSource};
 use crate::source::{DataSource, SourceProblem};
 
 /// The settings of a source, as they are stored: `{"kind": "folder", "root": "/data", "template": "{yyyy}/*.csv"}`.
@@ -116,7 +116,7 @@ impl SourceConfig {
             SourceConfig::Folder(config) => Arc::new(FolderSource::open(config)?),
             SourceConfig::Nexus(config) => Arc::new(NexusSource::open(config)?),
             SourceConfig::Postgres(config) => Arc::new(PostgresSource::open(config)?),
-            SourceConfig::Sample(SampleConfig {}) => Arc::new(SampleSource::new()),
+            SourceConfig::Sample(config) => Arc::new(SampleSource::new(&config)),
         })
     }
 }
@@ -203,7 +203,7 @@ impl SourceKind {
             SourceKind::Folder => folder::schema(),
             SourceKind::Nexus => nexus::schema(),
             SourceKind::Postgres => postgres::schema(),
-            SourceKind::Sample => (json!({}), json!([])),
+            SourceKind::Sample => sample::schema(),
         };
         json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!((kind, locator.as_deref()), (SourceKind::Folder, Some("/data/Mast 1")));
         assert_eq!(SourceConfig::from_type(kind.type_name(), locator.as_deref(), rest).unwrap(), config);
         let sample = SourceConfig::from_type("Sheaf.Sources.Sample", None, Value::Null).unwrap();
-        assert_eq!(sample, SourceConfig::Sample(SampleConfig {}));
+        assert_eq!(sample, SourceConfig::Sample(SampleConfig::default()));
         assert_eq!(serde_json::to_value(sample).unwrap(), json!({"kind": "sample"}));
     }
 

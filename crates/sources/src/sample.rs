@@ -3,12 +3,16 @@
 //! It has the resources of the catalog that Nexus brings along, so that notebooks made for that one run as they are; the
 //! numbers are our own.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sheaf_model::{
     DataType, Properties, ResourceId, SamplePeriod, Samples, Tick, TimeRange, TimeUnit, Values,
 };
 
 use crate::error::SourceError;
+use crate::registry::SourceKind;
 use crate::source::{DataSource, Revision, SourceProblem, SourceSeries, slots_of};
 
 /// Temperatures of one minute, in °C: one for each second of it.
@@ -26,14 +30,37 @@ const WIND_SPEEDS: [f64; 60] = [
     5.3, 4.5,
 ];
 
-/// The settings of the sample: there are none.
+/// The settings of the sample.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SampleConfig {}
+pub struct SampleConfig {
+    /// Whether samples are there only for requests that bring along the user `test` and the password `1234`: to try out how
+    /// clients hand on credentials.
+    #[serde(default)]
+    pub needs_sign_in: bool,
+}
 
 /// The sample: temperature and wind speed, which repeat each minute, and Unix time, for all of time.
 #[derive(Debug, Default)]
-pub struct SampleSource(());
+pub struct SampleSource {
+    /// Whether there are no samples, because nobody has signed in.
+    is_locked: bool,
+}
+
+/// What a request's configuration says of the sample.
+#[derive(Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfRequest {
+    user: String,
+    password: String,
+}
+
+/// What opens the sample that needs it. It is no secret: there is nothing behind it.
+const USER: &str = "test";
+const PASSWORD: &str = "1234";
+
+/// What a request's configuration calls the sample, in ours and in what notebooks for Nexus have.
+const REQUEST_KEYS: [&str; 2] = [SourceKind::Sample.type_name(), "Nexus.Sources.Sample"];
 
 /// What the samples of a series are.
 #[derive(Clone, Copy)]
@@ -89,12 +116,27 @@ const RECIPES: [Recipe; 4] = [
     },
 ];
 
+/// The schema of the settings, and which of them are required.
+pub(crate) fn schema() -> (Value, Value) {
+    let needs_sign_in = json!({
+        "type": "boolean",
+        "default": false,
+        "description": "Whether a request has to bring along a user and a password, to try out how clients hand them on",
+    });
+    (json!({ "needs_sign_in": needs_sign_in }), json!([]))
+}
+
 const README: &str = "# Sample\n\nSamples that are made up, for any time: to try things out with.\n";
 
 impl SampleSource {
     /// The sample.
-    pub fn new() -> SampleSource {
-        SampleSource::default()
+    pub fn new(config: &SampleConfig) -> SampleSource {
+        SampleSource { is_locked: config.needs_sign_in }
+    }
+
+    fn wrong_request(&self, problem: impl Into<String>) -> SourceError {
+        let type_name = SourceKind::Sample.type_name();
+        SourceError::of_source(self.name(), SourceProblem::Request { type_name, problem: problem.into() })
     }
 
     fn all() -> impl Iterator<Item = (SourceSeries, Content)> {
@@ -111,6 +153,11 @@ impl SampleSource {
     }
 
     fn content(&self, resource: &ResourceId, period: SamplePeriod) -> Result<Content, SourceError> {
+        if self.is_locked {
+            return Err(self.wrong_request(format!(
+                "it is missing; these samples are read with `{{\"user\": \"{USER}\", \"password\": \"{PASSWORD}\"}}`"
+            )));
+        }
         let found =
             SampleSource::all().find(|(series, _)| series.resource == *resource && series.period == period);
         found.map(|(_, content)| content).ok_or_else(|| {
@@ -176,6 +223,19 @@ impl DataSource for SampleSource {
     fn availability(&self, _: TimeRange) -> Result<Option<f64>, SourceError> {
         Ok(Some(1.0))
     }
+
+    fn with_request(&self, configuration: &Value) -> Result<Option<Arc<dyn DataSource>>, SourceError> {
+        let Some(ours) = REQUEST_KEYS.iter().find_map(|key| configuration.get(key)) else { return Ok(None) };
+        if !self.is_locked {
+            return Ok(None);
+        }
+        let ours = OfRequest::deserialize(ours)
+            .map_err(|_| self.wrong_request("write it like `{\"user\": \"…\", \"password\": \"…\"}`"))?;
+        if ours != (OfRequest { user: USER.to_owned(), password: PASSWORD.to_owned() }) {
+            return Err(self.wrong_request("no such user, or another password"));
+        }
+        Ok(Some(Arc::new(SampleSource { is_locked: false })))
+    }
 }
 
 #[cfg(test)]
@@ -185,7 +245,7 @@ mod tests {
     fn read(resource: &str, period: &str, begin: &str, end: &str) -> Vec<f64> {
         let range = TimeRange::new(begin.parse().unwrap(), end.parse().unwrap()).unwrap();
         let samples =
-            SampleSource::new().read(&resource.parse().unwrap(), period.parse().unwrap(), range).unwrap();
+            SampleSource::default().read(&resource.parse().unwrap(), period.parse().unwrap(), range).unwrap();
         (0..samples.len()).map(|slot| samples.get(slot).unwrap()).collect()
     }
 
@@ -212,8 +272,28 @@ mod tests {
     }
 
     #[test]
+    fn the_one_that_needs_it_opens_for_a_request_that_signs_in() {
+        let (resource, period) = ("T1".parse().unwrap(), "1_s".parse().unwrap());
+        let range = TimeRange::new("2020-01-01".parse().unwrap(), "2020-01-02".parse().unwrap()).unwrap();
+        let locked = SampleSource::new(&SampleConfig { needs_sign_in: true });
+        assert_eq!(locked.series().unwrap().len(), 4);
+        let problem = locked.read(&resource, period, range).unwrap_err().to_string();
+        assert!(problem.contains("\"user\": \"test\""), "{problem}");
+        assert!(locked.revision(&resource, period, range).is_err(), "a rollup would answer");
+        for key in ["Sheaf.Sources.Sample", "Nexus.Sources.Sample"] {
+            let with = |ours: Value| locked.with_request(&json!({ key: ours }));
+            let open = with(json!({"user": "test", "password": "1234"})).unwrap().unwrap();
+            assert_eq!(open.read(&resource, period, range).unwrap().len(), 86_400);
+            for wrong in [json!({"user": "test", "password": "4321"}), json!({"user": "test"}), json!(null)] {
+                assert!(with(wrong).is_err());
+            }
+        }
+        assert!(locked.with_request(&json!({"Sheaf.Sources.Nexus": {}})).unwrap().is_none());
+    }
+
+    #[test]
     fn it_is_the_catalog_that_notebooks_know() {
-        let all = SampleSource::new().series().unwrap();
+        let all = SampleSource::default().series().unwrap();
         let said = |series: &SourceSeries| {
             let groups = series.properties.groups().join(" ");
             format!("{}/{} {} {groups}", series.resource, series.period, series.unit().unwrap())

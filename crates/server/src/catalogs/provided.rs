@@ -16,6 +16,9 @@ use super::opened::{OpenSource, Slot};
 /// The catalog of the sample, where nothing else is said.
 pub(crate) const SAMPLE: &str = "/SAMPLE/LOCAL";
 
+/// The catalog of the sample that is read by requests which bring along a user and a password.
+const SAMPLE_OF_REQUESTS: &str = "/SAMPLE/REMOTE";
+
 /// Where a pipeline is written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -282,14 +285,18 @@ pub(crate) fn locator_of(registration: &Registration) -> Option<String> {
     Some(registration.configuration.get(setting)?.as_str().unwrap_or_default().to_owned())
 }
 
-/// The pipeline of the sample.
-pub(super) fn sample() -> Pipeline {
-    let registration = Registration {
-        kind: SourceKind::Sample.type_name().to_owned(),
-        configuration: Map::from_iter([("catalog".to_owned(), SAMPLE.into())]),
-        ..Registration::default()
+/// The pipelines of the samples: one for everybody, and one for requests that sign in at it.
+pub(super) fn samples() -> [Pipeline; 2] {
+    let of = |number, catalog: &str, needs_sign_in: bool| {
+        let mut configuration = Map::from_iter([("catalog".to_owned(), catalog.into())]);
+        if needs_sign_in {
+            configuration.insert("needs_sign_in".to_owned(), true.into());
+        }
+        let kind = SourceKind::Sample.type_name().to_owned();
+        let registration = Registration { kind, configuration, ..Registration::default() };
+        Pipeline { id: id_of(number), created_at_ms: 0, ..Pipeline::new(None, vec![registration]) }
     };
-    Pipeline { id: id_of(0), created_at_ms: 0, ..Pipeline::new(None, vec![registration]) }
+    [of(0, SAMPLE, false), of(1, SAMPLE_OF_REQUESTS, true)]
 }
 
 /// The pipeline of a section `[[source]]` in the file of settings: `catalog`, `type`, and the settings of the source.
@@ -312,7 +319,13 @@ pub(super) fn of_section(number: usize, section: &Value) -> Result<Pipeline, Str
         pattern_of(pattern)?;
     }
     let pipeline = Pipeline::new(None, vec![registration]);
-    Ok(Pipeline { id: id_of(number + 1), created_at_ms: 0, release_pattern, visibility_pattern, ..pipeline })
+    Ok(Pipeline {
+        id: id_of(samples().len() + number),
+        created_at_ms: 0,
+        release_pattern,
+        visibility_pattern,
+        ..pipeline
+    })
 }
 
 /// The kinds of sources, for messages.
@@ -424,6 +437,6 @@ mod tests {
             let error = of_section(0, &section).unwrap_err();
             assert!(error.contains(problem), "{error} should say {problem}");
         }
-        assert_eq!(mount_of(&sample().registrations[0]).unwrap().as_str(), SAMPLE);
+        assert_eq!(mount_of(&samples()[0].registrations[0]).unwrap().as_str(), SAMPLE);
     }
 }

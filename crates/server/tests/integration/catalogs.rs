@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::http::{Answer, Server, encoded, sheaf_in};
@@ -165,15 +167,15 @@ fn children_are_listed_as_far_as_the_caller_may_know() {
         assert_eq!(answer.status, 200, "{answer}");
         answer.json().as_array().unwrap().iter().map(|info| info["id"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(children("/", ""), ["/SAMPLE/LOCAL", "/plant/mast"]);
+    assert_eq!(children("/", ""), ["/SAMPLE/LOCAL", "/SAMPLE/REMOTE", "/plant/mast"]);
     assert_eq!(children("/plant", ""), ["/plant/mast"]);
     assert_eq!(children("/plant/mast", ""), ["/plant/mast/deep"]);
     assert_eq!(children("/plant/mast/deep", ""), Vec::<String>::new());
     assert_eq!(children("/", "?limit=1"), ["/SAMPLE/LOCAL"]);
-    assert_eq!(children("/", "?limit=5&after=%2FSAMPLE%2FLOCAL"), ["/plant/mast"]);
+    assert_eq!(children("/", "?limit=5&after=%2FSAMPLE%2FLOCAL"), ["/SAMPLE/REMOTE", "/plant/mast"]);
     let infos = server.get(&of("/", "/child-catalog-infos")).send().json();
     assert_eq!(
-        infos[1],
+        infos[2],
         json!({
             "id": "/plant/mast", "title": null, "contact": null, "readme": null, "license": null,
             "isReadable": true, "isWritable": false, "isReleased": true, "isVisible": true, "isOwner": false,
@@ -325,6 +327,25 @@ fn configurations_of_requests_are_checked() {
     }
 }
 
+#[test]
+fn the_sample_that_needs_it_is_read_by_requests_that_sign_in() {
+    let server = plant();
+    let path =
+        "/api/v1/series?resourcePath=/SAMPLE/REMOTE/T1/10_s_mean&begin=2020-01-01&end=2020-01-01T00:00:10";
+    let with = |value: serde_json::Value| {
+        let value = STANDARD.encode(value.to_string());
+        server.get(path).header("nexus-configuration", &value).send()
+    };
+    let refused = server.get(path).send();
+    assert!(refused.status == 422 && refused.text().contains("\"user\""), "{refused}");
+    for user in ["test", "nobody"] {
+        let answer = with(json!({"Nexus.Sources.Sample": {"user": user, "password": "1234"}}));
+        assert_eq!(answer.status, if user == "test" { 200 } else { 422 }, "{answer}");
+    }
+    // What was computed for somebody else is not for everybody.
+    assert_eq!(server.get(path).send().status, refused.status);
+}
+
 /// What needs somebody who has signed in.
 mod signed_in {
     use super::*;
@@ -451,7 +472,7 @@ mod signed_in {
         assert_eq!(shown[&id]["registrations"], pipeline("/live/a", root)["registrations"]);
         assert_eq!(
             (&shown[&id]["isReadOnly"], shown.as_object().unwrap().len()),
-            (&json!(false), 2),
+            (&json!(false), 3),
             "{shown}"
         );
 

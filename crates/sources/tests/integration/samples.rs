@@ -5,7 +5,7 @@ use sheaf_sources::{SampleSource, SourceConfig};
 
 #[test]
 fn the_sample_is_a_source() {
-    laws_of_sources(&SampleSource::new());
+    laws_of_sources(&SampleSource::default());
     let source =
         SourceConfig::from_type("Sheaf.Sources.Sample", None, serde_json::json!({})).unwrap().open().unwrap();
     assert_eq!(source.series().unwrap().len(), 4);

@@ -13,8 +13,8 @@ use sheaf_model::CatalogId;
 
 use super::claims::{Claims, Pattern};
 
-/// The catalog that everybody who is signed in may read.
-const SAMPLE: &str = "/SAMPLE/LOCAL";
+/// The catalogs that everybody who is signed in may read.
+const SAMPLES: [&str; 2] = ["/SAMPLE/LOCAL", "/SAMPLE/REMOTE"];
 
 /// What is to be done with a catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Rights {
 
     /// Whether something may be done with a catalog.
     pub(crate) fn may(&self, action: Action, catalog: &CatalogId, facts: &CatalogFacts) -> bool {
-        let is_sample = action == Action::Read && catalog.as_str() == SAMPLE;
+        let is_sample = action == Action::Read && SAMPLES.contains(&catalog.as_str());
         is_sample || (self.token_may(action, catalog, facts) && self.user_may(action, catalog, facts))
     }
 
@@ -210,8 +210,10 @@ mod tests {
         for token in [None, Some(&[] as List<'_>)] {
             let rights = rights(&[], token);
             assert!(rights.may(Action::Read, &id("/SAMPLE/LOCAL"), &none));
+            assert!(rights.may(Action::Read, &id("/SAMPLE/REMOTE"), &none));
             assert!(!rights.may(Action::Write, &id("/SAMPLE/LOCAL"), &none));
-            for other in ["/SAMPLE/LOCAL/X", "/SAMPLE/LOCAL2", "/SAMPLE/REMOTE", "/SAMPLE", "/sample/local"] {
+            for other in ["/SAMPLE/LOCAL/X", "/SAMPLE/LOCAL2", "/SAMPLE/REMOTE2", "/SAMPLE", "/sample/local"]
+            {
                 assert!(!rights.may(Action::Read, &id(other), &none), "{other}");
             }
         }

@@ -160,6 +160,14 @@ def test_a_configuration_travels_with_the_requests(nexus):
         assert len(values(nexus, f"{SAMPLE}/T1/1_s", BEGIN, BEGIN + timedelta(seconds=10))) == 10
 
 
+def test_the_sample_behind_a_sign_in_opens_with_a_configuration(nexus):
+    path, end = "/SAMPLE/REMOTE/T1/1_s", BEGIN + timedelta(seconds=10)
+    with pytest.raises(NexusException):
+        values(nexus, path, BEGIN, end)
+    with nexus.client.attach_configuration({"Nexus.Sources.Sample": {"user": "test", "password": "1234"}}):
+        assert values(nexus, path, BEGIN, end) == values(nexus, f"{SAMPLE}/T1/1_s", BEGIN, end)
+
+
 def test_nothing_is_readable_without_a_token(fresh):
     with pytest.raises(NexusException) as error:
         fresh.load(BEGIN, END, [f"{T1}/1_s"])
