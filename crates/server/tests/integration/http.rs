@@ -231,11 +231,15 @@ fn program() -> Command {
 fn spawn(folder: &Path, flags: &[String], log: &Log) -> (Child, String) {
     let mut command = program();
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder).args(flags);
-    let mut process =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // One pipe for both: what was printed before the address, on whichever stream, is in the log when that is known.
+    let (printed, stdout) = std::io::pipe().unwrap();
+    let stderr = stdout.try_clone().unwrap();
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    let mut process = command.spawn().unwrap();
+    // It holds the end of the pipe that is written to; else there would be no end.
+    drop(command);
     let (found, address) = mpsc::channel();
-    log.follow(process.stdout.take().unwrap(), found.clone());
-    log.follow(process.stderr.take().unwrap(), found);
+    log.follow(printed, found);
     match address.recv_timeout(START) {
         Ok(address) => (process, address),
         Err(_) => {
@@ -254,13 +258,15 @@ impl Log {
             let mut found = Some(found);
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
-                if let Some(address) = address_in(&line) {
-                    // Whoever started the server may have given up.
-                    let _ = found.take().map(|found| found.send(address));
-                }
+                let address = address_in(&line);
                 let mut text = log.0.lock().unwrap();
                 text.push_str(&line);
                 text.push('\n');
+                drop(text);
+                if let Some(address) = address {
+                    // Whoever started the server may have given up.
+                    let _ = found.take().map(|found| found.send(address));
+                }
             }
         });
     }
