@@ -25,7 +25,7 @@ pub use access::{
     NewUser, SecretDigest, Session, Token, User,
 };
 pub use attachments::{Attachment, Attachments};
-pub use jobs::{Artifact, Beat, Ending, Hold, Job, JobState, Jobs, NewJob};
+pub use jobs::{Artifact, Beat, Ending, Hold, Job, JobState, Jobs, NewJob, Reservation};
 pub use metadata::{CatalogMetadata, Metadata, ResourceMetadata};
 pub use overrides::{CatalogOverrides, Overrides};
 pub use pipelines::{Pipeline, Pipelines, Registration};

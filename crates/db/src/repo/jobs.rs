@@ -4,6 +4,8 @@
 //! and another one takes them up. A job that has ended never runs again: what it left behind and that it has ended are one
 //! transaction, which only the holder of the lease can make. So a job may run twice, in part, but it ends once.
 //!
+//! A job that waits may be somebody's already: while its lease lasts, only its holder takes it.
+//!
 //! All that moves is moved in batches: a claim, a renewal or an end of a thousand jobs is one transaction.
 
 use std::collections::HashMap;
@@ -110,6 +112,17 @@ pub struct NewJob {
     pub parameters: Value,
     /// How often it may be begun: once more for every process that dies over it.
     pub max_attempts: u32,
+    /// Who alone may take it as long as he renews his lease; `None` for whoever comes first.
+    pub reserved: Option<Reservation>,
+}
+
+/// A job is for somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// For this holder.
+    pub holder: i64,
+    /// For so long, unless he renews it.
+    pub lease: Duration,
 }
 
 /// A file that a job has left behind.
@@ -133,7 +146,7 @@ pub struct Artifact {
     pub expires_at_ms: i64,
 }
 
-/// How far a running job is.
+/// How far a job is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beat {
     /// The job.
@@ -172,7 +185,8 @@ pub enum Ending {
     },
     /// It was stopped, as was wanted.
     Canceled,
-    /// It failed, and may work another time. If it was begun as often as allowed, it has failed for good.
+    /// It failed, and may work another time, which it waits for with its holder until his lease ends. If it was begun as often
+    /// as allowed, it has failed for good.
     Again {
         /// Why.
         failure: String,
@@ -217,8 +231,8 @@ impl Jobs {
                 attempt: 0,
                 max_attempts: i64::from(job.max_attempts.max(1)),
                 ready_at_ms: now_ms,
-                holder: 0,
-                until_ms: 0,
+                holder: job.reserved.map_or(0, |reserved| reserved.holder),
+                until_ms: job.reserved.map_or(0, |reserved| later(now_ms, reserved.lease)),
                 progress: 0.0,
                 activity: String::new(),
                 result: None,
@@ -312,7 +326,7 @@ impl Jobs {
             return Ok(Vec::new());
         }
         let Some(look) = Transaction::read::<Row>(&self.database).await? else { return Ok(Vec::new()) };
-        let any = claimable(&look.tx, kinds, now_ms, 1).rows::<Row>(&look.tx).await;
+        let any = claimable(&look.tx, holder, kinds, now_ms, 1).rows::<Row>(&look.tx).await;
         if look.reading::<Row, _>(any)?.is_empty() {
             return Ok(Vec::new());
         }
@@ -321,7 +335,7 @@ impl Jobs {
         let transaction = Transaction::write::<Row>(&self.database).await?;
         let mut claimed = Vec::new();
         while claimed.len() < most {
-            let page = claimable(&transaction.tx, kinds, now_ms, most - claimed.len());
+            let page = claimable(&transaction.tx, holder, kinds, now_ms, most - claimed.len());
             let rows = transaction.reading::<Row, _>(page.rows::<Row>(&transaction.tx).await)?;
             if rows.is_empty() {
                 break;
@@ -352,7 +366,7 @@ impl Jobs {
         claimed.into_iter().map(|row| self.job(row)).collect()
     }
 
-    /// Renews the lease of jobs, and says how far they are; one answer for each.
+    /// Renews the lease of jobs that are being done, or wait for this holder, and says how far they are; one answer for each.
     ///
     /// # Errors
     /// The database fails. The leases are as they were.
@@ -370,8 +384,8 @@ impl Jobs {
         let mut rows = rows_of(&transaction, beats.iter().map(|beat| beat.id)).await?;
         let (mut holds, mut changed) = (Vec::with_capacity(beats.len()), Vec::with_capacity(beats.len()));
         for beat in beats {
-            let row = rows.remove(&beat.id.to_string()).filter(|row| is_held(row, holder));
-            let Some(mut row) = row else {
+            let is_his = |row: &jobs::Model| row.state <= JobState::Running.number() && row.holder == holder;
+            let Some(mut row) = rows.remove(&beat.id.to_string()).filter(is_his) else {
                 holds.push(Hold::Lost);
                 continue;
             };
@@ -581,11 +595,16 @@ impl Jobs {
     }
 }
 
-/// The first jobs of these kinds that can be taken.
-fn claimable(tx: &DatabaseTransaction, kinds: &[&str], now_ms: i64, limit: usize) -> Sql {
-    let mut sql = select::<Row>(tx).text(" WHERE \"state\" < 2 AND ((\"state\" = 0 AND \"ready_at_ms\" <= ");
-    sql = sql.value(now_ms).text(") OR (\"state\" = 1 AND \"until_ms\" < ").value(now_ms).text("))");
-    sql = sql.text(" AND \"kind\" IN (");
+/// The first jobs of these kinds that a holder can take: those whose lease has ended, and those that wait for him.
+fn claimable(tx: &DatabaseTransaction, holder: i64, kinds: &[&str], now_ms: i64, limit: usize) -> Sql {
+    let mut sql = select::<Row>(tx)
+        .text(" WHERE \"state\" < 2 AND (\"until_ms\" < ")
+        .value(now_ms)
+        .text(" OR (\"state\" = 0 AND \"holder\" IN (0, ")
+        .value(holder)
+        .text("))) AND (\"state\" = 1 OR \"ready_at_ms\" <= ")
+        .value(now_ms)
+        .text(") AND \"kind\" IN (");
     for (at, &kind) in kinds.iter().enumerate() {
         sql = if at == 0 { sql } else { sql.text(", ") }.value(kind);
     }
@@ -657,6 +676,7 @@ fn apply(row: &mut jobs::Model, ending: Ending, now_ms: i64) -> Vec<Artifact> {
         }
         Ending::Released => {
             row.attempt = (row.attempt - 1).max(0);
+            row.holder = 0;
             back(row, now_ms);
         }
     }

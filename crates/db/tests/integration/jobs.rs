@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sheaf_db::testing::TestDatabase;
-use sheaf_db::{Artifact, Beat, Database, Ending, Hold, Job, JobState, Jobs, NewJob};
+use sheaf_db::{Artifact, Beat, Database, Ending, Hold, Job, JobState, Jobs, NewJob, Reservation};
 use uuid::Uuid;
 
 const LEASE: Duration = Duration::from_secs(10);
@@ -25,6 +25,7 @@ fn job(owner: &str) -> NewJob {
         owner_name: format!("{owner} the first"),
         parameters: json!({"z": 1, "a": [null, "é"]}),
         max_attempts: 2,
+        reserved: None,
     }
 }
 
@@ -187,6 +188,41 @@ async fn jobs_go_back_to_the_queue() {
         jobs.cancel(id, 200).await.unwrap();
         jobs.finish(1, vec![(id, Ending::Released)], 200).await.unwrap();
         assert_eq!(state(&jobs, id).await.state, JobState::Canceled);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reserved_job_waits_for_its_holder_while_he_lives() {
+    for test in both().await {
+        let jobs = test.open().await.jobs();
+        let reserved = Some(Reservation { holder: 1, lease: LEASE });
+        let id = jobs.insert(vec![NewJob { reserved, ..job("ann") }], 0).await.unwrap()[0].id;
+        assert_eq!(claim(&jobs, 2, 9, 10_000).await, []);
+        let beat = Beat { id, progress: 0.0, activity: String::new() };
+        assert_eq!(jobs.renew(2, vec![beat.clone()], LEASE, 10_000).await.unwrap(), [Hold::Lost]);
+        assert_eq!(jobs.renew(1, vec![beat.clone()], LEASE, 10_000).await.unwrap(), [Hold::Held]);
+        assert_eq!(claim(&jobs, 2, 9, 20_000).await, [], "renewed");
+        assert_eq!(claim(&jobs, 1, 9, 20_000).await.len(), 1);
+
+        // What failed in passing stays with him.
+        let again = Ending::Again { failure: "in use".to_owned(), after: Duration::from_millis(100) };
+        jobs.finish(1, vec![(id, again)], 21_000).await.unwrap();
+        assert_eq!(claim(&jobs, 2, 9, 25_000).await, []);
+        assert_eq!(jobs.renew(1, vec![beat.clone()], LEASE, 25_000).await.unwrap(), [Hold::Held]);
+        assert_eq!(claim(&jobs, 1, 9, 25_000).await.len(), 1);
+
+        // Who goes home, or dies, leaves it to others.
+        jobs.finish(1, vec![(id, Ending::Released)], 26_000).await.unwrap();
+        assert_eq!(claim(&jobs, 2, 9, 26_000).await.len(), 1);
+        assert_eq!(jobs.renew(1, vec![beat.clone()], LEASE, 26_000).await.unwrap(), [Hold::Lost]);
+        let id = jobs.insert(vec![NewJob { reserved, ..job("ann") }], 30_000).await.unwrap()[0].id;
+        assert_eq!(claim(&jobs, 2, 9, 40_000).await, []);
+        assert_eq!(claim(&jobs, 2, 9, 40_001).await[0].id, id);
+
+        // Cancelled while it waits, there is nothing to wait for.
+        let id = jobs.insert(vec![NewJob { reserved, ..job("ann") }], 50_000).await.unwrap()[0].id;
+        assert_eq!(jobs.cancel(id, 50_001).await.unwrap().unwrap().state, JobState::Canceled);
+        assert_eq!(jobs.renew(1, vec![Beat { id, ..beat }], LEASE, 50_002).await.unwrap(), [Hold::Lost]);
     }
 }
 

@@ -22,7 +22,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The configuration that a request brings along for sources, if any. It is not kept, and never logged: it has credentials.
+/// The configuration that a request brings along for sources, if any. It has credentials, so it is never logged, and kept in
+/// memory only, for as long as a job of the request has not ended.
 pub(crate) struct Configuration(pub(crate) RequestConfiguration);
 
 impl FromRequestParts<Shared> for Configuration {

@@ -13,10 +13,11 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use sheaf_db::{Job, NewJob, RepositoryError};
+use serde_json::Value;
+use sheaf_db::{Job, NewJob, RepositoryError, Reservation};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -33,9 +34,16 @@ use context::{Running, Stop};
 
 use super::auth::Caller;
 use super::errors::ApiError;
+use crate::catalogs::RequestConfiguration;
 
 /// How often a job is begun at most: twice more if the process dies over it, or if what it needs is in use.
 const MOST_ATTEMPTS: u32 = 3;
+
+/// For how long a job is taken. A process that dies over one holds it up for so long.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// The most jobs whose configuration is kept at a time.
+const MOST_KEPT: usize = 1000;
 
 /// A kind of job.
 pub(crate) trait Kind: Serialize {
@@ -76,12 +84,36 @@ impl<'a> Owner<'a> {
     }
 }
 
+/// The configuration of a job.
+struct Kept {
+    configuration: Arc<Value>,
+    /// Whether its row is there, unless it has failed.
+    is_accepted: bool,
+}
+
+/// A job with a configuration that is being accepted, or was given up: then no row is found for what is kept, and it goes.
+struct Accepting<'a> {
+    jobs: &'a Jobs,
+    id: Uuid,
+}
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        if let Some(kept) = self.jobs.configurations().get_mut(&self.id) {
+            kept.is_accepted = true;
+        }
+    }
+}
+
 /// The jobs of this process, and the way to those of all.
 pub(crate) struct Jobs {
     pub(crate) rows: sheaf_db::Jobs,
     pub(crate) artifacts: Artifacts,
     /// What is done here right now.
     running: Mutex<HashMap<Uuid, Arc<Running>>>,
+    /// What requests brought along for the sources of jobs that have not ended. It has credentials, so it is here and nowhere
+    /// else; that is why these jobs are reserved for this process.
+    configurations: Mutex<HashMap<Uuid, Kept>>,
     /// There may be something to do.
     wake: Notify,
     /// Who this process is, for leases.
@@ -91,29 +123,53 @@ pub(crate) struct Jobs {
 impl Jobs {
     pub(crate) fn new(rows: sheaf_db::Jobs, artifacts: Artifacts) -> Jobs {
         let holder = rand::random();
-        Jobs { rows, artifacts, running: Mutex::default(), wake: Notify::new(), holder }
+        let (running, configurations) = (Mutex::default(), Mutex::default());
+        Jobs { rows, artifacts, running, configurations, wake: Notify::new(), holder }
     }
 
-    /// Accepts a job. It is there for good once this returns.
-    pub(crate) async fn submit<K: Kind>(&self, work: &K, owner: Owner<'_>) -> Result<Job, RepositoryError> {
+    /// Accepts a job, and keeps what its request brought along for sources. The job is there for good once this returns.
+    pub(crate) async fn submit<K: Kind>(
+        &self,
+        work: &K,
+        owner: Owner<'_>,
+        configuration: RequestConfiguration,
+    ) -> Result<Job, ApiError> {
         let invalid = |error: serde_json::Error| RepositoryError::Invalid {
             name: format!("a job `{}`", K::NAME),
             problem: error.to_string(),
         };
+        let id = Uuid::new_v4();
+        let lease = Reservation { holder: self.holder, lease: LEASE };
         let job = NewJob {
-            id: Uuid::new_v4(),
+            id,
             kind: K::NAME.to_owned(),
             owner: owner.id.to_owned(),
             owner_name: owner.name.to_owned(),
             parameters: serde_json::to_value(work).map_err(invalid)?,
             max_attempts: MOST_ATTEMPTS,
+            reserved: configuration.is_some().then_some(lease),
         };
+        let accepting = configuration.map(|configuration| self.keep(id, configuration)).transpose()?;
         let accepted = self.rows.insert(vec![job], now_ms()).await?;
+        drop(accepting);
         self.wake.notify_one();
-        accepted.into_iter().next().ok_or_else(|| RepositoryError::Invalid {
+        let accepted = accepted.into_iter().next().ok_or_else(|| RepositoryError::Invalid {
             name: format!("a job `{}`", K::NAME),
             problem: "it was not kept".to_owned(),
-        })
+        });
+        Ok(accepted?)
+    }
+
+    /// Keeps a configuration for a job whose row comes next. Whether it came is looked at once the answer is dropped.
+    fn keep(&self, id: Uuid, configuration: Arc<Value>) -> Result<Accepting<'_>, ApiError> {
+        let mut kept = self.configurations();
+        if kept.len() >= MOST_KEPT {
+            return Err(ApiError::unavailable(format!(
+                "{MOST_KEPT} jobs with a configuration of their own wait already; ask again when some have ended"
+            )));
+        }
+        kept.insert(id, Kept { configuration, is_accepted: false });
+        Ok(Accepting { jobs: self, id })
     }
 
     /// The job with this id, as far as it is right now.
@@ -145,6 +201,19 @@ impl Jobs {
             running.stop(Stop::Canceled);
         }
         Ok(job)
+    }
+
+    /// The jobs that are done here, and those that wait for this process.
+    fn leased(&self) -> Vec<(Uuid, Option<Arc<Running>>)> {
+        let kept = self.configurations();
+        let waiting = kept.iter().filter(|(_, kept)| kept.is_accepted).map(|(id, _)| (*id, None));
+        let mut all: HashMap<Uuid, Option<Arc<Running>>> = waiting.collect();
+        all.extend(self.running().iter().map(|(id, running)| (*id, Some(running.clone()))));
+        all.into_iter().collect()
+    }
+
+    fn configurations(&self) -> MutexGuard<'_, HashMap<Uuid, Kept>> {
+        self.configurations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Running>>> {

@@ -64,6 +64,12 @@ impl Server {
         Server { folder, flags, process, address, log, agent }
     }
 
+    /// Another server on the same data.
+    pub(crate) fn beside(&self, flags: &[&str]) -> Beside {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Beside(spawn(self.folder.path(), &flags, &Log::default()).0)
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -203,6 +209,16 @@ impl Drop for Server {
         if thread::panicking() {
             eprintln!("--- what the server printed:\n{}---", self.log.text());
         }
+    }
+}
+
+/// Another server on the data of one. It ends, without any warning, when it is dropped.
+pub(crate) struct Beside(Child);
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

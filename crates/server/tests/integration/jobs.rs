@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Server, encoded, sheaf_in};
@@ -340,6 +341,103 @@ fn a_restart_goes_on() {
     assert_eq!(now["status"], "Running", "its lease has not ended yet: {now}");
     server.delete(&format!("/api/v1/jobs/{third}")).token(&token).send();
     assert_eq!(ended(&server, &token, &third)["status"], "Canceled");
+}
+
+/// A server that reads `/plant/mast` of another one as `/far`, and has a `/plant/mast` of its own.
+fn near(far: &Server) -> (Server, String) {
+    let near = Server::start_in(folder(), &["--jobs-workers", "1"]);
+    let admin = near.token(&["--admin"]);
+    let pipeline = json!({"registrations": [{
+        "type": "Sheaf.Sources.Nexus",
+        "resourceLocator": format!("http://{}", far.address()),
+        "configuration": {"catalog": "/far", "remote": "/plant/mast", "token": far.token(&["--admin"]), "ttl": "1_ms"},
+    }]});
+    let answer = near.post("/api/v1/sources/pipelines").token(&admin).json(&pipeline).send();
+    assert_eq!(answer.status, 200, "{answer}");
+    (near, admin)
+}
+
+/// Asks for an export with a token for the other server.
+fn export_with(server: &Server, token: &str, of_far: &str, body: &Value) -> Answer {
+    let configuration = json!({"Sheaf.Sources.Nexus": {"token": of_far}}).to_string();
+    let header = base64::engine::general_purpose::STANDARD.encode(configuration);
+    server.post("/api/v1/jobs/export").token(token).header("nexus-configuration", &header).json(body).send()
+}
+
+#[test]
+fn an_export_reads_sources_with_what_its_request_brought_along() {
+    let far = Server::start_in(folder(), &[]);
+    let (near, admin) = near(&far);
+    let body = export(json!({"resourcePaths": ["/far/T1/10_min_mean"]}));
+    let refused = export_with(&near, &admin, "sheaf_nonsense", &body);
+    assert_eq!(refused.status, 502, "{refused}");
+
+    let of_far = far.token(&["--read", "/plant/.*"]);
+    let accepted = |body: &Value| {
+        let answer = export_with(&near, &admin, &of_far, body);
+        assert_eq!(answer.status, 202, "{answer}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    };
+    let values = unpacked(&download(&near, &admin, &accepted(&body)));
+    assert!(String::from_utf8(values[0].1.clone()).unwrap().ends_with("\r\n5,3300\r\n"));
+
+    // Accepted with a token that is worth nothing when its turn comes: it is that one that counts.
+    let first = submit(&near, &admin, "/api/v1/jobs/export", &long());
+    let with = accepted(&body);
+    let without = submit(&near, &admin, "/api/v1/jobs/export", &body);
+    let revoked = far.delete(&format!("/api/v1/users/tokens/delete?value={of_far}")).send();
+    assert_eq!(revoked.status, 200, "{revoked}");
+    assert_eq!(near.delete(&format!("/api/v1/jobs/{first}")).token(&admin).send().status, 202);
+    let failed = ended(&near, &admin, &with);
+    assert_eq!(failed["status"], "Faulted", "{failed}");
+    assert!(failed["exceptionMessage"].as_str().unwrap().contains("401"), "{failed}");
+    assert_eq!(ended(&near, &admin, &without)["status"], "RanToCompletion");
+
+    // It is in no file and in no log.
+    let listed = near.get("/api/v1/jobs").token(&admin).send();
+    assert!(!listed.text().contains(&of_far) && !near.log().contains(&of_far));
+    for file in ["sheaf.db", "sheaf.db-wal"] {
+        let bytes = std::fs::read(near.folder().join(file)).unwrap_or_default();
+        assert!(!bytes.windows(of_far.len()).any(|window| window == of_far.as_bytes()), "{file}");
+    }
+}
+
+#[test]
+fn an_export_whose_configuration_is_gone_fails_and_says_so() {
+    let far = Server::start_in(folder(), &[]);
+    let of_far = far.token(&["--read", "/plant/.*"]);
+    let (mut near, admin) = near(&far);
+    let id = export_with(&near, &admin, &of_far, &long()).json()["id"].as_str().unwrap().to_owned();
+    let begun = Instant::now();
+    while artifacts(&near) == 0 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(near.stop().success());
+    near.restart();
+    let failed = ended(&near, &admin, &id);
+    assert_eq!(failed["status"], "Faulted", "{failed}");
+    let message = failed["exceptionMessage"].as_str().unwrap();
+    assert!(message.contains("Nexus-Configuration") && message.contains("ask for the export again"), "{failed}");
+    assert_eq!(artifacts(&near), 0);
+}
+
+/// Of two servers with the same data, the one that accepted an export does it: the other one could not.
+#[test]
+fn an_export_with_a_configuration_stays_where_it_was_accepted() {
+    let far = Server::start_in(folder(), &[]);
+    let of_far = far.token(&["--read", "/plant/.*"]);
+    let (near, admin) = near(&far);
+    let other = near.beside(&["--jobs-workers", "8"]);
+    let body = export(json!({"resourcePaths": ["/far/T1/10_min_mean"]}));
+    let accepted: Vec<String> = (0..20)
+        .map(|_| export_with(&near, &admin, &of_far, &body).json()["id"].as_str().unwrap().to_owned())
+        .collect();
+    for id in &accepted {
+        let status = ended(&near, &admin, id);
+        assert_eq!(status["status"], "RanToCompletion", "{status}");
+    }
+    drop(other);
 }
 
 #[test]

@@ -18,8 +18,10 @@ use sheaf_model::{CatalogId, Tick};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::catalogs::RequestConfiguration;
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
+use crate::http::configuration::Configuration;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::jobs::{ClearCache, Compact, Export, ExportParameters, Kind, Owner, Precision, Refresh};
@@ -43,7 +45,7 @@ pub(crate) struct Job {
     kind: String,
     /// What the user is called who asked for it.
     owner: String,
-    /// What was asked for, of an export; else null.
+    /// What was asked for, of an export, with `withConfiguration` if its request brought something along for sources; else null.
     #[schema(value_type = Option<ExportParameters>)]
     parameters: Option<Value>,
     /// When it was asked for.
@@ -141,7 +143,7 @@ async fn submit<K: Kind>(
     caller: &Caller,
     work: &K,
 ) -> Result<impl IntoResponse + use<K>, ApiError> {
-    Ok(accepted(app.jobs.submit(work, Owner::of(caller)?).await?))
+    Ok(accepted(app.jobs.submit(work, Owner::of(caller)?, None).await?))
 }
 
 /// A job of the caller.
@@ -285,10 +287,11 @@ fn follow(app: Shared, id: Uuid) -> impl Stream<Item = Result<Event, Infallible>
 pub(crate) async fn export(
     State(app): State<Shared>,
     caller: Caller,
+    Configuration(configuration): Configuration,
     Json(mut parameters): Json<ExportParameters>,
 ) -> Result<impl IntoResponse, ApiError> {
     parameters.precision = Precision::Float64;
-    accept_export(&app, &caller, parameters).await
+    accept_export(&app, &caller, configuration, parameters).await
 }
 
 /// Exports values into files, with 32 or 64 bits each.
@@ -305,20 +308,22 @@ pub(crate) async fn export(
 pub(crate) async fn export_with_precision(
     State(app): State<Shared>,
     caller: Caller,
+    Configuration(configuration): Configuration,
     Json(parameters): Json<ExportParameters>,
 ) -> Result<impl IntoResponse, ApiError> {
-    accept_export(&app, &caller, parameters).await
+    accept_export(&app, &caller, configuration, parameters).await
 }
 
 async fn accept_export(
     app: &App,
     caller: &Caller,
+    configuration: RequestConfiguration,
     parameters: ExportParameters,
 ) -> Result<impl IntoResponse + use<>, ApiError> {
-    caller.require_user()?;
-    let export = Export(parameters);
-    export.check(app, caller).await?;
-    submit(app, caller, &export).await
+    let owner = Owner::of(caller)?;
+    let export = Export::new(parameters, &configuration);
+    export.check(app, caller, &configuration).await?;
+    Ok(accepted(app.jobs.submit(&export, owner, configuration).await?))
 }
 
 /// Looks again at what the sources have.

@@ -7,6 +7,7 @@ use sheaf_store::{Progress, Watch};
 use uuid::Uuid;
 
 use super::JobError;
+use crate::catalogs::RequestConfiguration;
 use crate::http::app::Shared;
 
 /// How far a job is.
@@ -80,13 +81,16 @@ pub(crate) struct Context {
     pub(crate) id: Uuid,
     /// The id of the user who asked for it.
     pub(crate) owner: String,
+    /// What the request brought along for sources, if that was here.
+    pub(crate) configuration: RequestConfiguration,
     /// Hears how far it is, and says whether to go on.
     pub(crate) watch: Watch,
 }
 
 impl Context {
     pub(super) fn new(app: Shared, job: &Job, running: &Running) -> Context {
-        Context { app, id: job.id, owner: job.owner.clone(), watch: running.watch.clone() }
+        let configuration = app.jobs.configurations().get(&job.id).map(|kept| kept.configuration.clone());
+        Context { app, id: job.id, owner: job.owner.clone(), configuration, watch: running.watch.clone() }
     }
 
     /// Says how far it is; an error if it shall stop.

@@ -35,6 +35,12 @@ pub(crate) enum JobError {
         /// What is wrong.
         text: String,
     },
+    /// It needs what its request brought along, and that is gone.
+    #[error(
+        "this export was asked for with a configuration for its sources (header Nexus-Configuration), which only the process \
+         that accepted it had, in memory; that has ended, so ask for the export again"
+    )]
+    NotKept,
     /// The writer can't be used.
     #[error(transparent)]
     Export(#[from] ExportError),

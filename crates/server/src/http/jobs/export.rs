@@ -12,6 +12,10 @@ use sheaf_sources::physical_name;
 use utoipa::ToSchema;
 
 use super::{Context, Done, JobError, Kind};
+use crate::catalogs::RequestConfiguration;
+use crate::http::app::App;
+use crate::http::auth::Caller;
+use crate::http::errors::ApiError;
 use crate::http::wire::{WireDuration, WireTick};
 use plan::Plan;
 
@@ -58,28 +62,43 @@ pub(crate) enum Precision {
 
 /// An export.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Export(pub(crate) ExportParameters);
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Export {
+    #[serde(flatten)]
+    parameters: ExportParameters,
+    /// Whether its request brought something along for sources, without which nothing must be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) with_configuration: bool,
+}
 
 impl Kind for Export {
     const NAME: &'static str = "export";
 }
 
 impl Export {
+    /// As a request with this configuration asks for it.
+    pub(crate) fn new(parameters: ExportParameters, configuration: &RequestConfiguration) -> Export {
+        Export { parameters, with_configuration: configuration.is_some() }
+    }
+
     /// Finds out whether it can be done.
     ///
     /// # Errors
     /// It can't; the error says why, and what would do.
     pub(crate) async fn check(
         &self,
-        app: &crate::http::app::App,
-        caller: &crate::http::auth::Caller,
-    ) -> Result<(), crate::http::errors::ApiError> {
-        plan::check(&self.0, app, caller).await
+        app: &App,
+        caller: &Caller,
+        configuration: &RequestConfiguration,
+    ) -> Result<(), ApiError> {
+        plan::check(&self.parameters, app, caller, configuration).await
     }
 
     pub(super) async fn run(self, context: &Context) -> Result<Done, JobError> {
-        let Some(plan) = Plan::new(&self.0, &context.app).await? else {
+        if self.with_configuration && context.configuration.is_none() {
+            return Err(JobError::NotKept);
+        }
+        let Some(plan) = Plan::new(&self.parameters, &context.app, &context.configuration).await? else {
             return Ok(Done { result: Some(String::new()), ..Done::default() });
         };
         let unfinished = match plan.format {

@@ -17,11 +17,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
 use super::context::{Running, Stop};
-use super::{Context, JobError, KINDS, Live, now_ms, run};
+use super::{Context, JobError, KINDS, LEASE, Live, now_ms, run};
 use crate::http::app::Shared;
-
-/// For how long a job is taken. A process that dies over one holds it up for so long.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// How often leases are renewed, and progress is put down for other processes to see.
 const RENEWAL: Duration = Duration::from_secs(3);
@@ -160,21 +157,26 @@ impl Works {
         }
     }
 
-    /// Renews the leases of all jobs that are not put down as ended, and tells those to stop that shall.
+    /// Renews the leases of all jobs that are not put down as ended, and of those that wait for this process because it has
+    /// their configuration. Tells those to stop that shall, and forgets configurations of what has ended.
     async fn renew(&self) {
         let jobs = &self.app.jobs;
-        let running: Vec<Arc<Running>> = jobs.running().values().cloned().collect();
-        let beats = running.iter().map(|running| {
-            let Live { progress, activity } = running.live();
-            Beat { id: running.id, progress, activity: activity.to_owned() }
+        let all = jobs.leased();
+        let beats = all.iter().map(|(id, running)| {
+            let Live { progress, activity } =
+                running.as_ref().map(|running| running.live()).unwrap_or_default();
+            Beat { id: *id, progress, activity: activity.to_owned() }
         });
         match jobs.rows.renew(jobs.holder, beats.collect(), LEASE, now_ms()).await {
             Ok(holds) => {
-                for (running, hold) in running.iter().zip(holds) {
-                    match hold {
-                        Hold::Held => {}
-                        Hold::Cancel => running.stop(Stop::Canceled),
-                        Hold::Lost => running.stop(Stop::Lost),
+                for ((id, running), hold) in all.iter().zip(holds) {
+                    match (hold, running) {
+                        (Hold::Held, _) | (Hold::Cancel, None) => {}
+                        (Hold::Cancel, Some(running)) => running.stop(Stop::Canceled),
+                        (Hold::Lost, running) => {
+                            jobs.configurations().remove(id);
+                            running.iter().for_each(|running| running.stop(Stop::Lost));
+                        }
                     }
                 }
             }

@@ -10,7 +10,7 @@ use sheaf_sources::{ExportCatalog, ExportColumn, ExportFormat, TimeUnit};
 use sheaf_store::Snapshot;
 
 use super::{ExportParameters, Precision};
-use crate::catalogs::Found;
+use crate::catalogs::{Found, RequestConfiguration};
 use crate::data::DataError;
 use crate::http::app::App;
 use crate::http::auth::{Caller, facts};
@@ -52,7 +52,12 @@ struct Request {
 }
 
 /// Finds out whether an export can be done for this caller.
-pub(super) async fn check(parameters: &ExportParameters, app: &App, caller: &Caller) -> Result<(), ApiError> {
+pub(super) async fn check(
+    parameters: &ExportParameters,
+    app: &App,
+    caller: &Caller,
+    configuration: &RequestConfiguration,
+) -> Result<(), ApiError> {
     if parameters.resource_paths.is_empty() {
         return Err(ApiError::bad_request(
             "there is nothing to export: `resourcePaths` lists at least one resource path",
@@ -65,7 +70,7 @@ pub(super) async fn check(parameters: &ExportParameters, app: &App, caller: &Cal
             caller.require_read(app, path.catalog()).await?;
         }
     }
-    resolve(&request, app).await.map(drop)
+    resolve(&request, app, configuration).await.map(drop)
 }
 
 impl Request {
@@ -146,8 +151,13 @@ fn file_period(
 }
 
 /// What is behind the paths; an error that the client hears where it can't be read as asked.
-async fn resolve(request: &Request, app: &App) -> Result<Vec<Found>, ApiError> {
-    let found = app.data.resolve(&request.paths).await.map_err(|error| match ApiError::from(error) {
+async fn resolve(
+    request: &Request,
+    app: &App,
+    configuration: &RequestConfiguration,
+) -> Result<Vec<Found>, ApiError> {
+    let found = app.data.resolve_for(&request.paths, configuration).await;
+    let found = found.map_err(|error| match ApiError::from(error) {
         // It was asked for in a body, not as an address.
         error if error.status() == StatusCode::NOT_FOUND => ApiError::unprocessable(error.text()),
         error => error,
@@ -171,10 +181,14 @@ async fn resolve(request: &Request, app: &App) -> Result<Vec<Found>, ApiError> {
 
 impl Plan {
     /// What is to be read and written; `None` if that is nothing.
-    pub(super) async fn new(parameters: &ExportParameters, app: &App) -> Result<Option<Plan>, JobError> {
+    pub(super) async fn new(
+        parameters: &ExportParameters,
+        app: &App,
+        configuration: &RequestConfiguration,
+    ) -> Result<Option<Plan>, JobError> {
         let request = Request::new(parameters)?;
         let Some(range) = request.range else { return Ok(None) };
-        let found = resolve(&request, app).await?;
+        let found = resolve(&request, app, configuration).await?;
         let stored: Vec<_> = found.iter().filter_map(|found| stored(&found.resolved.base)).collect();
         let snapshot = app.data.store.snapshot(&stored).await?;
         let Request { period, file_period, format, .. } = request;
