@@ -75,6 +75,7 @@ pub(crate) const ALL: &[Setting] = &[
     one("jobs.workers", "COUNT", Some("2"), "Jobs that run at the same time"),
     one("jobs.artifact_retention", "TIME", Some("7 d"), "How long the file of an export is kept"),
     one("jobs.retention", "TIME", Some("30 d"), "How long a job is listed after it ended"),
+    one("audit.keep", "TIME", Some("400 d"), "How long it is kept on record who changed what"),
     one("log.level", "LEVEL", Some("info"), "error, warn, info, debug or trace, also by module: info,sheaf::http=debug"),
     one("log.format", "text|json", Some("text"), "How lines of the log are written"),
 ];
@@ -89,6 +90,7 @@ pub(crate) struct Settings {
     pub(crate) auth: Auth,
     pub(crate) limits: Limits,
     pub(crate) jobs: Jobs,
+    pub(crate) audit: Audit,
     pub(crate) log: Log,
     /// The entries `[[source]]` of the file.
     pub(crate) sources: Vec<serde_json::Value>,
@@ -139,6 +141,12 @@ pub(crate) struct Jobs {
     pub(crate) workers: usize,
     pub(crate) artifact_retention: Duration,
     pub(crate) retention: Duration,
+}
+
+/// The record of what was done.
+#[derive(Clone, Debug)]
+pub(crate) struct Audit {
+    pub(crate) keep: Duration,
 }
 
 /// What is logged, and how.
@@ -204,6 +212,7 @@ impl Settings {
                 artifact_retention: layers.get::<Span>("jobs.artifact_retention")?.0,
                 retention: layers.get::<Span>("jobs.retention")?.0,
             },
+            audit: Audit { keep: layers.get::<Span>("audit.keep")?.0 },
             log: Log { level: layers.get("log.level")?, is_json },
             sources: layers.entries("source"),
         })

@@ -275,3 +275,24 @@ async fn asking_for_changes_is_cheap() {
     assert!(each.as_micros() < 2000, "{each:?}");
     println!("one by one: {each:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_record_has_its_time() {
+    for test in both().await {
+        let access = test.open().await.access();
+        assert_eq!(access.remove_events(LATER_MS, 9).await.unwrap(), 0);
+        for number in 0..5 {
+            access.record(event(&number.to_string())).await.unwrap();
+        }
+        let first = access.events(None, 9).await.unwrap()[4].clone();
+        assert_eq!(access.remove_events(first.at_ms, 9).await.unwrap(), 0, "not older than that");
+        assert_eq!(access.remove_events(LATER_MS, 2).await.unwrap(), 2);
+        let left: Vec<i64> = access.events(None, 9).await.unwrap().iter().map(|event| event.seq).collect();
+        assert_eq!(left, [5, 4, 3]);
+        // The last one stays, so that no number comes twice.
+        assert_eq!(access.remove_events(LATER_MS, 9).await.unwrap(), 2);
+        assert_eq!(access.remove_events(LATER_MS, 9).await.unwrap(), 0);
+        access.record(event("next")).await.unwrap();
+        assert_eq!(access.events(None, 1).await.unwrap()[0].seq, 6);
+    }
+}

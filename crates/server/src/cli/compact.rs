@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
+use sheaf_db::NewEvent;
 use sheaf_store::CompactOptions;
 
 use super::Outcome;
@@ -30,8 +31,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut impl Write) -> Outcome {
     let done = data::run(data::Unit::Count, async |watch| {
-        let store = args.data.open().await?.store;
-        Ok(store.compact(CompactOptions { all: args.all }, &watch).await?)
+        let data = args.data.open().await?;
+        let done = data.store.compact(CompactOptions { all: args.all }, &watch).await?;
+        let event = NewEvent::by_command("store.compact", "", json!({"all": args.all}));
+        data.database.access().record(event).await?;
+        Ok(done)
     })?;
     let code = if done.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if args.json {

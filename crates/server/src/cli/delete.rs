@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use serde_json::json;
+use sheaf_db::NewEvent;
 use sheaf_model::{SeriesKey, Tick, TimeRange};
 use sheaf_store::Write as StoreWrite;
 
@@ -40,6 +41,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let range = TimeRange::new(args.begin.unwrap_or(Tick::MIN), args.end.unwrap_or(Tick::MAX))?;
+    let (begin, end) = (range.begin().to_string(), range.end().to_string());
     let receipt = data::run(data::Unit::Count, async |_| {
         let data = args.data.open().await?;
         let keys: Vec<String> = args.series.iter().map(ToString::to_string).collect();
@@ -47,16 +49,19 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
         for (series, key) in data.store.find_all(&keys).await?.into_iter().zip(&keys) {
             write = write.delete(series.ok_or_else(|| data::no_series(key))?, range);
         }
-        Ok(data.store.write(write).await?)
+        let receipt = data.store.write(write).await?;
+        let detail = json!({"begin": begin, "end": end, "commit": receipt.commit});
+        let event = NewEvent::by_command("series.delete", keys.join(", "), detail);
+        data.database.access().record(event).await?;
+        Ok(receipt)
     })?;
     if args.json {
-        let (begin, end) = (range.begin().to_string(), range.end().to_string());
         let series: Vec<_> = args.series.iter().map(ToString::to_string).collect();
         writeln!(out, "{}", json!({"series": series, "begin": begin, "end": end, "commit": receipt.commit}))?;
         return Ok(ExitCode::SUCCESS);
     }
     for series in &args.series {
-        writeln!(out, "deleted {series} from {} to {}", range.begin(), range.end())?;
+        writeln!(out, "deleted {series} from {begin} to {end}")?;
     }
     writeln!(out, "with commit {}", receipt.commit)?;
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use sheaf_db::{Job, JobState};
+use sheaf_db::{Job, JobState, NewEvent};
 use sheaf_model::Tick;
 use uuid::Uuid;
 
@@ -86,6 +86,11 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
                 let now_ms =
                     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
                 let job = database.jobs().cancel(*id, now_ms).await?.ok_or_else(|| missing(*id))?;
+                if matches!(job.state, JobState::Canceled | JobState::Running) {
+                    let detail = json!({ "kind": job.kind, "owner": job.owner });
+                    let event = NewEvent::by_command("job.cancel", job.id.to_string(), detail);
+                    database.access().record(event).await?;
+                }
                 if *json {
                     writeln!(out, "{}", to_json(&job))?;
                 } else {

@@ -498,6 +498,15 @@ fn what_is_deleted_is_on_record() {
     assert_eq!((&record[0]["action"], &record[0]["user"]), (&json!("series.delete"), &json!("writer@cli")));
     assert_eq!(record[0]["subject"], "/plant/mast/T1/1_s");
     assert_eq!(record[0]["detail"]["commit"], deleted.json()["commit"]);
+
+    // On the command line, too.
+    let range = ["--begin", "2020-01-01", "--end", "2020-01-02"];
+    run(&server, &[&["delete", "/plant/mast/T1/1_s"], &range[..]].concat());
+    run(&server, &["compact", "--all"]);
+    let record = server.get("/api/v1/audit?limit=2").token(&first_token(&server).unwrap()).send().json();
+    assert_eq!((&record[0]["action"], &record[0]["detail"]), (&json!("store.compact"), &json!({"all": true})));
+    assert_eq!((&record[1]["action"], &record[1]["user"]), (&json!("series.delete"), &Value::Null));
+    assert_eq!(record[1]["detail"]["begin"], "2020-01-01T00:00:00Z");
 }
 
 /// Whether a token may read a catalog, and change it: what is not there is not found by those who may.

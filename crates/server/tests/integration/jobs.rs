@@ -290,6 +290,11 @@ fn cancelling_leaves_nothing_behind() {
     let id = submit(&server, &token, "/api/v1/jobs/export", &long());
     wait_for_running(&id);
     assert_eq!(server.delete(&format!("/api/v1/jobs/{id}")).token(&token).send().status, 202);
+    let is_on_record = |id: &str, user: Value| {
+        let [event] = on_record(&server, &token, 1).try_into().unwrap();
+        assert_eq!((&event["action"], &event["subject"], &event["user"]), (&json!("job.cancel"), &json!(id), &user));
+    };
+    is_on_record(&id, json!("test@cli"));
     let asked = Instant::now();
     assert_eq!(ended(&server, &token, &id)["status"], "Canceled");
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
@@ -300,6 +305,7 @@ fn cancelling_leaves_nothing_behind() {
     wait_for_running(&id);
     let output = server.sheaf(&["jobs", "cancel", &id]);
     assert!(String::from_utf8(output.stdout).unwrap().contains("is told to end"));
+    is_on_record(&id, Value::Null);
     assert_eq!(ended(&server, &token, &id)["status"], "Canceled");
     let listed = server.sheaf(&["jobs", "list"]);
     assert!(String::from_utf8(listed.stdout).unwrap().contains("cancelled"));
@@ -472,8 +478,40 @@ fn jobs_that_look_after_the_server() {
         let status = ended(&server, &token, &id);
         assert_eq!(status["status"], "RanToCompletion", "{status}");
         assert_eq!(answer.json()["parameters"], Value::Null);
+        let [event] = on_record(&server, &token, 1).try_into().unwrap();
+        assert_eq!((&event["subject"], &event["outcome"]), (&json!(id), &json!("done")));
+        assert_eq!(event["action"], format!("job.{}", answer.json()["type"].as_str().unwrap()));
+        if path == clear {
+            assert_eq!(event["detail"]["catalogId"], "/plant/mast");
+        }
     }
     assert_eq!(read(), before);
+}
+
+/// The last events of the record, the newest first.
+fn on_record(server: &Server, token: &str, limit: usize) -> Vec<Value> {
+    let answer = server.get(&format!("/api/v1/audit?limit={limit}")).token(token).send();
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json().as_array().unwrap().clone()
+}
+
+#[test]
+fn the_record_has_its_time() {
+    let mut server = Server::start_in(folder(), &["--audit-keep", "1 s"]);
+    let token = server.token(&["--admin"]);
+    for _ in 0..3 {
+        let answer = server.post("/api/v1/jobs/refresh-database").token(&token).send();
+        ended(&server, &token, answer.json()["id"].as_str().unwrap());
+    }
+    let last = on_record(&server, &token, 1);
+    std::thread::sleep(Duration::from_millis(1100));
+    server.stop();
+    server.restart();
+    let begun = Instant::now();
+    while on_record(&server, &token, 9) != last {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

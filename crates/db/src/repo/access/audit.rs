@@ -1,4 +1,4 @@
-//! The record of what was done, and by whom. Rows are added, and never changed.
+//! The record of what was done, and by whom. Rows are added, and never changed; those that have had their time go.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use super::{Access, parse_id};
 use crate::Database;
 use crate::entity::audit;
 use crate::error::RepositoryError;
-use crate::table::{Existing, Sql, insert, select};
+use crate::table::{Existing, Sql, delete_in, insert, select};
 
 type Table = audit::Entity;
 
@@ -85,6 +85,35 @@ impl Access {
             .page("\"seq\" DESC", limit as u64);
         let rows = transaction.reading::<Table, _>(sql.rows::<Table>(&transaction.tx).await)?;
         rows.into_iter().map(|row| event(&self.database, row)).collect()
+    }
+
+    /// Removes up to `limit` events from before a time, the oldest first, and returns how many. The last of all stays,
+    /// because the next one gets the number after it.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn remove_events(&self, before_ms: i64, limit: usize) -> Result<u64, RepositoryError> {
+        let Some(look) = Transaction::read::<Table>(&self.database).await? else { return Ok(0) };
+        let mut old = Vec::new();
+        let sql = Sql::new(&look.tx, "SELECT \"seq\" FROM \"audit\" WHERE \"at_ms\" < ")
+            .value(before_ms)
+            .text(" AND \"seq\" < (SELECT max(\"seq\") FROM \"audit\")")
+            .page("\"at_ms\"", limit as u64);
+        let found = sql.query(&look.tx, |columns| {
+            old.push(columns.next::<i64>()?.into());
+            Ok(())
+        });
+        let found = found.await;
+        look.reading::<Table, _>(found)?;
+        drop(look);
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let transaction = Transaction::write::<Table>(&self.database).await?;
+        let deleted = delete_in::<Table>(&transaction.tx, audit::Column::Seq, old).await;
+        let deleted = transaction.changing::<Table, _>(deleted)?;
+        transaction.commit::<Table>().await?;
+        Ok(deleted)
     }
 }
 

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sheaf_db::{Job as Row, JobState};
 use sheaf_model::{CatalogId, Tick};
 use utoipa::{IntoParams, ToSchema};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::catalogs::RequestConfiguration;
 use crate::http::app::{App, Shared};
-use crate::http::auth::Caller;
+use crate::http::auth::{Caller, Outcome};
 use crate::http::configuration::Configuration;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
@@ -138,12 +138,16 @@ fn accepted(row: Row) -> impl IntoResponse {
     (StatusCode::ACCEPTED, headers, Json(Job::from(row)))
 }
 
+/// Accepts a job that looks after the server, and puts it on record.
 async fn submit<K: Kind>(
     app: &App,
     caller: &Caller,
     work: &K,
 ) -> Result<impl IntoResponse + use<K>, ApiError> {
-    Ok(accepted(app.jobs.submit(work, Owner::of(caller)?, None).await?))
+    let row = app.jobs.submit(work, Owner::of(caller)?, None).await?;
+    let action = format!("job.{}", K::NAME);
+    app.audit(caller, &action, row.id.to_string(), Outcome::Done, row.parameters.clone()).await?;
+    Ok(accepted(row))
 }
 
 /// A job of the caller.
@@ -215,6 +219,10 @@ pub(crate) async fn cancel(
 ) -> Result<StatusCode, ApiError> {
     let row = own(&app, &caller, &id).await?;
     app.jobs.cancel(row.id).await?;
+    if !row.state.is_ended() {
+        let detail = json!({ "kind": row.kind, "owner": row.owner });
+        app.audit(&caller, "job.cancel", row.id.to_string(), Outcome::Done, detail).await?;
+    }
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -219,9 +219,10 @@ fn ending(job: &Job, running: &Running, result: Result<super::Done, JobError>) -
     }
 }
 
-/// Throws away what has had its time: artifacts, jobs that ended long ago, and files of processes that died.
+/// Throws away what has had its time: artifacts, jobs that ended long ago, what is on record, and files of processes that died.
 async fn sweep_once(app: &Shared) {
-    let jobs = &app.jobs;
+    let (jobs, record) = (&app.jobs, app.access.rows());
+    let before = |age: Duration| now_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let swept = async {
         loop {
             let expired = jobs.rows.remove_expired(SWEPT_AT_ONCE, now_ms()).await?;
@@ -231,9 +232,10 @@ async fn sweep_once(app: &Shared) {
             tracing::info!(artifacts = expired.len(), "artifacts have had their time");
             jobs.artifacts.remove(&expired);
         }
-        let retention_ms = i64::try_from(app.settings.jobs.retention.as_millis()).unwrap_or(i64::MAX);
-        let before_ms = now_ms().saturating_sub(retention_ms);
+        let before_ms = before(app.settings.jobs.retention);
         while jobs.rows.remove_ended(before_ms, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {}
+        let before_ms = before(app.settings.audit.keep);
+        while record.remove_events(before_ms, SWEPT_AT_ONCE).await? == SWEPT_AT_ONCE as u64 {}
         let left = jobs.artifacts.clean(&jobs.rows).await?;
         if left > 0 {
             tracing::info!(files = left, "removed files that unfinished jobs had left");
@@ -241,6 +243,6 @@ async fn sweep_once(app: &Shared) {
         Ok::<(), sheaf_db::RepositoryError>(())
     };
     if let Err(error) = swept.await {
-        tracing::warn!(cause = in_full(&error), "can't throw away what jobs left");
+        tracing::warn!(cause = in_full(&error), "can't throw away what has had its time");
     }
 }
