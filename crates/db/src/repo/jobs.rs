@@ -291,17 +291,21 @@ impl Jobs {
         rows.into_iter().map(|row| self.job(row)).collect()
     }
 
-    /// How many jobs wait for their turn, and how many are being done.
+    /// How many jobs of each kind wait for their turn, and how many are being done. Those that have ended are not looked at.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn open(&self) -> Result<(u64, u64), RepositoryError> {
-        let Some(transaction) = Transaction::read::<Row>(&self.database).await? else { return Ok((0, 0)) };
-        let mut counts = (0, 0);
-        let sql = "SELECT \"state\", COUNT(*) FROM \"jobs\" WHERE \"state\" < 2 GROUP BY \"state\"";
+    pub async fn open(&self) -> Result<Vec<(String, JobState, u64)>, RepositoryError> {
+        let Some(transaction) = Transaction::read::<Row>(&self.database).await? else {
+            return Ok(Vec::new());
+        };
+        let mut counts = Vec::new();
+        let sql = "SELECT \"kind\", \"state\", COUNT(*) FROM \"jobs\" WHERE \"state\" < 2 \
+                   GROUP BY \"kind\", \"state\" ORDER BY \"kind\", \"state\"";
         let counted = Sql::new(&transaction.tx, sql).query(&transaction.tx, |columns| {
-            let (state, count): (i64, i64) = (columns.next()?, columns.next()?);
-            *(if state == 0 { &mut counts.0 } else { &mut counts.1 }) = count.unsigned_abs();
+            let (kind, state): (String, i64) = (columns.next()?, columns.next()?);
+            let state = if state == 0 { JobState::Queued } else { JobState::Running };
+            counts.push((kind, state, columns.next::<i64>()?.unsigned_abs()));
             Ok(())
         });
         transaction.reading::<Row, _>(counted.await)?;

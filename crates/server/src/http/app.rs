@@ -63,6 +63,7 @@ impl App {
         data.catalogs.set_owners(owners(access.clone()));
         let artifacts = Artifacts::new(&data.folder, settings.jobs.artifact_retention);
         let jobs = Jobs::new(data.database.jobs(), artifacts);
+        metrics.register(|registry| jobs.register(registry));
         Ok(App {
             data,
             settings,

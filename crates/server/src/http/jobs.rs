@@ -6,6 +6,7 @@ mod artifacts;
 mod clear_cache;
 mod compact;
 mod context;
+mod counts;
 mod error;
 mod export;
 mod refresh;
@@ -15,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use prometheus_client::registry::Registry;
 use serde::Serialize;
 use serde_json::Value;
 use sheaf_db::{Job, NewJob, RepositoryError, Reservation};
@@ -31,6 +33,7 @@ pub(crate) use refresh::Refresh;
 pub(crate) use worker::work;
 
 use context::{Running, Stop};
+use counts::Counts;
 
 use super::auth::Caller;
 use super::errors::ApiError;
@@ -114,6 +117,7 @@ pub(crate) struct Jobs {
     /// What requests brought along for the sources of jobs that have not ended. It has credentials, so it is here and nowhere
     /// else; that is why these jobs are reserved for this process.
     configurations: Mutex<HashMap<Uuid, Kept>>,
+    counts: Counts,
     /// There may be something to do.
     wake: Notify,
     /// Who this process is, for leases.
@@ -124,7 +128,18 @@ impl Jobs {
     pub(crate) fn new(rows: sheaf_db::Jobs, artifacts: Artifacts) -> Jobs {
         let holder = rand::random();
         let (running, configurations) = (Mutex::default(), Mutex::default());
-        Jobs { rows, artifacts, running, configurations, wake: Notify::new(), holder }
+        let (counts, wake) = (Counts::new(), Notify::new());
+        Jobs { rows, artifacts, running, configurations, counts, wake, holder }
+    }
+
+    /// Adds what is counted of jobs.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        self.counts.register(registry);
+    }
+
+    /// Brings the number of jobs up to date, more or less.
+    pub(crate) async fn count(&self) {
+        self.counts.ask(&self.rows).await;
     }
 
     /// Accepts a job, and keeps what its request brought along for sources. The job is there for good once this returns.

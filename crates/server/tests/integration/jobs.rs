@@ -515,6 +515,36 @@ fn the_record_has_its_time() {
 }
 
 #[test]
+fn jobs_are_counted() {
+    let server = Server::start_in(folder(), &["--jobs-workers", "1"]);
+    let token = server.token(&["--admin"]);
+    let metric = |line: &str| {
+        let text = server.get("/metrics").send().text().to_owned();
+        let found = text.lines().find_map(|of| of.strip_prefix(line)?.trim().parse::<f64>().ok());
+        found.unwrap_or_else(|| panic!("{line} in {text}"))
+    };
+    let done = submit(&server, &token, "/api/v1/jobs/export", &export(json!({})));
+    ended(&server, &token, &done);
+    let running = submit(&server, &token, "/api/v1/jobs/export", &long());
+    let waiting = submit(&server, &token, "/api/v1/jobs/export", &export(json!({})));
+    let begun = Instant::now();
+    while status(&server, &token, &running)["status"] != "Running" {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(metric("sheaf_jobs{kind=\"export\",status=\"queued\"}"), 1.0);
+    assert_eq!(metric("sheaf_jobs{kind=\"export\",status=\"running\"}"), 1.0);
+    assert_eq!(metric("sheaf_jobs{kind=\"compact\",status=\"running\"}"), 0.0);
+    server.delete(&format!("/api/v1/jobs/{running}")).token(&token).send();
+    assert_eq!(ended(&server, &token, &waiting)["status"], "RanToCompletion");
+    assert_eq!(metric("sheaf_jobs_ended_total{kind=\"export\",outcome=\"succeeded\"}"), 2.0);
+    assert_eq!(metric("sheaf_jobs_ended_total{kind=\"export\",outcome=\"canceled\"}"), 1.0);
+    assert_eq!(metric("sheaf_job_duration_seconds_count{kind=\"export\"}"), 3.0);
+    assert_eq!(metric("sheaf_job_wait_seconds_count{kind=\"export\"}"), 3.0);
+    assert!(metric("sheaf_job_wait_seconds_sum{kind=\"export\"}") < 60.0);
+}
+
+#[test]
 fn artifacts_have_their_time() {
     let mut server = Server::start_in(folder(), &["--jobs-artifact-retention", "1 s"]);
     let token = server.token(&["--admin"]);

@@ -50,6 +50,7 @@ pub(crate) async fn ready(State(app): State<Shared>) -> Result<Json<Health>, Api
     (status = 200, body = String, content_type = "application/openmetrics-text"),
 ))]
 pub(crate) async fn metrics(State(app): State<Shared>) -> Result<impl IntoResponse, ApiError> {
+    app.jobs.count().await;
     let text = app.metrics.text().map_err(|error| ApiError::internal("metrics can't be written", &error))?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
 }

@@ -112,7 +112,9 @@ impl Works {
                 Err(JobError::Task { problem: "it panicked; the log of the server has more".to_owned() })
             });
             let ending = ending(&job, &running, result);
-            let after_ms = begun.elapsed().as_secs_f64() * 1e3;
+            let after = begun.elapsed();
+            context.app.jobs.counts.ended(&job, &ending, running.stopped(), after);
+            let after_ms = after.as_secs_f64() * 1e3;
             match &ending {
                 Ending::Faulted { failure } | Ending::Again { failure, .. } => {
                     tracing::warn!(job = %job.id, kind = job.kind, after_ms, failure, "job failed");
