@@ -27,6 +27,6 @@ pub use manifest::SqlManifest;
 pub use repo::{
     Acceptance, Access, Artifact, Attachment, Attachments, Beat, CatalogMetadata, CatalogOverrides, Claim,
     Credential, Ending, Event, Grant, Hold, Holder, Job, JobState, Jobs, Login, Metadata, NewEvent, NewJob,
-    NewSession, NewToken, NewUser, Overrides, Pipeline, Pipelines, Registration, Reservation, ResourceMetadata,
-    SecretDigest, Session, Token, User,
+    NewSession, NewToken, NewUser, Overrides, Pipeline, Pipelines, Registration, Reservation,
+    ResourceMetadata, SecretDigest, Session, Token, User,
 };

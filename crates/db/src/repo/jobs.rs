@@ -58,6 +58,11 @@ impl JobState {
     pub const fn is_ended(self) -> bool {
         self.number() >= 2
     }
+
+    /// Whether it makes sense to ask for the same again: it has ended, and has not come to its end.
+    pub const fn can_be_retried(self) -> bool {
+        matches!(self, JobState::Faulted | JobState::Canceled)
+    }
 }
 
 /// A job.

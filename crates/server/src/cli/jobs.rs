@@ -1,12 +1,13 @@
 //! `sheaf jobs`: work that takes time, seen and ended from the command line.
 
+use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use sheaf_db::{Job, JobState, NewEvent};
+use sheaf_db::{Database, Job, JobState, NewEvent, NewJob};
 use sheaf_model::Tick;
 use uuid::Uuid;
 
@@ -16,14 +17,15 @@ use super::data::{self, DataArgs};
 /// Jobs that are shown at most, if nothing else is said.
 const SHOWN: usize = 50;
 
-/// See and cancel jobs, like exports, that a server does
+/// See, cancel and retry jobs, like exports, that a server does
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sheaf jobs list
   sheaf jobs show 8b0f3c1e-3b47-4a8c-9d0e-2f6f4f4a1c55
   sheaf jobs cancel 8b0f3c1e-3b47-4a8c-9d0e-2f6f4f4a1c55
+  sheaf jobs retry 8b0f3c1e-3b47-4a8c-9d0e-2f6f4f4a1c55
 
-All of it works beside a server: what is cancelled here ends there within seconds.")]
+All of it works beside a server: what is cancelled here ends there within seconds, and what is retried begins.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -67,6 +69,22 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Ask again for what a job should have done that has failed or was cancelled, as another job of its owner
+    #[command(after_help = "Example:
+  sheaf jobs retry 8b0f3c1e-3b47-4a8c-9d0e-2f6f4f4a1c55
+
+Whether its owner still may is not asked here. An export that came with a configuration for its sources can be asked for
+again over HTTP only: the configuration is not kept.")]
+    Retry {
+        /// Its id
+        #[arg(value_name = "ID")]
+        id: Uuid,
+        #[command(flatten)]
+        data: DataArgs,
+        /// Print one JSON object: the new job
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
@@ -83,9 +101,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
             }
             Command::Cancel { id, data, json } => {
                 let (_, database) = data.existing().await?;
-                let now_ms =
-                    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-                let job = database.jobs().cancel(*id, now_ms).await?.ok_or_else(|| missing(*id))?;
+                let job = database.jobs().cancel(*id, now_ms()).await?.ok_or_else(|| missing(*id))?;
                 if matches!(job.state, JobState::Canceled | JobState::Running) {
                     let detail = json!({ "kind": job.kind, "owner": job.owner });
                     let event = NewEvent::by_command("job.cancel", job.id.to_string(), detail);
@@ -102,9 +118,47 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
                     writeln!(out, "job {id} {what}")?;
                 }
             }
+            Command::Retry { id, data, json } => {
+                let (_, database) = data.existing().await?;
+                let job = retry(&database, *id).await?;
+                if *json {
+                    writeln!(out, "{}", to_json(&job))?;
+                } else {
+                    writeln!(out, "job {id} is asked for again, as {}", job.id)?;
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Asks for the same again; the new job.
+async fn retry(database: &Database, id: Uuid) -> Result<Job, Box<dyn Error>> {
+    let old = database.jobs().find(id).await?.ok_or_else(|| missing(id))?;
+    if !old.state.can_be_retried() {
+        let state = name(old.state);
+        return Err(format!(
+            "job {id} can't be retried: only one that has failed or was cancelled can, but its state is `{state}`"
+        )
+        .into());
+    }
+    let new = NewJob {
+        id: Uuid::new_v4(),
+        kind: old.kind.clone(),
+        owner: old.owner.clone(),
+        owner_name: old.owner_name,
+        parameters: old.parameters,
+        max_attempts: old.max_attempts,
+        reserved: None,
+    };
+    let detail = json!({ "kind": old.kind, "owner": old.owner, "job": new.id });
+    let mut jobs = database.jobs().insert(vec![new], now_ms()).await?;
+    database.access().record(NewEvent::by_command("job.retry", id.to_string(), detail)).await?;
+    jobs.pop().ok_or_else(|| missing(id).into())
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
 
 fn missing(id: Uuid) -> String {

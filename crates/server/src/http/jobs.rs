@@ -68,7 +68,8 @@ async fn run(job: &Job, context: &Context) -> Result<Done, JobError> {
     }
 }
 
-fn parameters<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T, JobError> {
+/// What exactly is to be done.
+pub(crate) fn parameters<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T, JobError> {
     serde_json::from_value(job.parameters.clone()).map_err(|source| JobError::Parameters { source })
 }
 

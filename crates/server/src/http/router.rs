@@ -70,6 +70,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::cancel))
         .routes(routes!(jobs::status))
         .routes(routes!(jobs::events))
+        .routes(routes!(jobs::retry))
         .routes(routes!(jobs::export))
         .routes(routes!(jobs::export_with_precision))
         .routes(routes!(jobs::refresh))

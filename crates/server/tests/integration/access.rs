@@ -504,7 +504,10 @@ fn what_is_deleted_is_on_record() {
     run(&server, &[&["delete", "/plant/mast/T1/1_s"], &range[..]].concat());
     run(&server, &["compact", "--all"]);
     let record = server.get("/api/v1/audit?limit=2").token(&first_token(&server).unwrap()).send().json();
-    assert_eq!((&record[0]["action"], &record[0]["detail"]), (&json!("store.compact"), &json!({"all": true})));
+    assert_eq!(
+        (&record[0]["action"], &record[0]["detail"]),
+        (&json!("store.compact"), &json!({"all": true}))
+    );
     assert_eq!((&record[1]["action"], &record[1]["user"]), (&json!("series.delete"), &Value::Null));
     assert_eq!(record[1]["detail"]["begin"], "2020-01-01T00:00:00Z");
 }

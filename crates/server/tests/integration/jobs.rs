@@ -238,10 +238,7 @@ fn what_is_wrong_is_said_before_a_job_is_accepted() {
 fn jobs_and_artifacts_are_their_owners() {
     let server = Server::start_in(folder(), &[]);
     let admin = server.token(&["--admin"]);
-    let output = server.sheaf(&["token", "create", "--name", "ann", "--read", "/plant/.*"]);
-    let ann = String::from_utf8(output.stdout).unwrap().lines().next_back().unwrap().trim().to_owned();
-    let output = server.sheaf(&["token", "create", "--name", "bob", "--read", "/plant/.*"]);
-    let bob = String::from_utf8(output.stdout).unwrap().lines().next_back().unwrap().trim().to_owned();
+    let (ann, bob) = (reader(&server, "ann"), reader(&server, "bob"));
     let id = submit(&server, &ann, "/api/v1/jobs/export", &export(json!({})));
     let artifact = format!("/api/v1/artifacts/{}", ended(&server, &ann, &id)["result"].as_str().unwrap());
     for (method, path) in [
@@ -292,7 +289,10 @@ fn cancelling_leaves_nothing_behind() {
     assert_eq!(server.delete(&format!("/api/v1/jobs/{id}")).token(&token).send().status, 202);
     let is_on_record = |id: &str, user: Value| {
         let [event] = on_record(&server, &token, 1).try_into().unwrap();
-        assert_eq!((&event["action"], &event["subject"], &event["user"]), (&json!("job.cancel"), &json!(id), &user));
+        assert_eq!(
+            (&event["action"], &event["subject"], &event["user"]),
+            (&json!("job.cancel"), &json!(id), &user)
+        );
     };
     is_on_record(&id, json!("test@cli"));
     let asked = Instant::now();
@@ -312,6 +312,60 @@ fn cancelling_leaves_nothing_behind() {
     let shown = server.sheaf(&["jobs", "show", &id, "--json"]);
     assert_eq!(serde_json::from_slice::<Value>(&shown.stdout).unwrap()["state"], "cancelled");
     assert_eq!(artifacts(&server), 0);
+}
+
+#[test]
+fn what_has_not_come_to_its_end_can_be_asked_for_again() {
+    let server = Server::start_in(folder(), &[]);
+    let admin = server.token(&["--admin"]);
+    let (ann, bob) = (reader(&server, "ann"), reader(&server, "bob"));
+    let retry = |id: &str, token: &str| server.post(&format!("/api/v1/jobs/{id}/retry")).token(token).send();
+    let id = submit(&server, &ann, "/api/v1/jobs/export", &long());
+    let early = retry(&id, &ann);
+    assert!(early.status == 409 && early.text().contains("has not ended"), "{early}");
+    assert_eq!(server.delete(&format!("/api/v1/jobs/{id}")).token(&ann).send().status, 202);
+    ended(&server, &ann, &id);
+    assert_eq!((retry(&id, &bob).status, retry("x", &ann).status), (404, 404));
+    assert_eq!(server.post(&format!("/api/v1/jobs/{id}/retry")).send().status, 401);
+    let again = retry(&id, &ann);
+    assert_eq!(again.status, 202, "{again}");
+    let new = again.json();
+    let new_id = new["id"].as_str().unwrap();
+    assert_eq!(again.header("location"), Some(format!("/api/v1/jobs/{new_id}/status").as_str()));
+    assert_eq!((new_id != id, &new["owner"]), (true, &json!("ann")));
+    assert_eq!(new["parameters"]["end"], "2030-01-01T00:00:00Z");
+    let [event] = on_record(&server, &admin, 1).try_into().unwrap();
+    assert_eq!((&event["action"], &event["subject"]), (&json!("job.retry"), &json!(id)));
+    assert_eq!(event["detail"]["job"], new["id"]);
+    server.delete(&format!("/api/v1/jobs/{new_id}")).token(&ann).send();
+    ended(&server, &ann, new_id);
+
+    // On the command line it stays its owner's. What is done is done.
+    let output = server.sheaf(&["jobs", "retry", new_id, "--json"]);
+    let again: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let third = again["id"].as_str().unwrap();
+    assert_eq!((&again["ownerName"], &again["state"]), (&json!("ann"), &json!("waits")));
+    server.delete(&format!("/api/v1/jobs/{third}")).token(&ann).send();
+    ended(&server, &ann, third);
+    let done = submit(&server, &ann, "/api/v1/jobs/export", &export(json!({})));
+    ended(&server, &ann, &done);
+    let refused = retry(&done, &ann);
+    assert!(refused.status == 409 && refused.text().contains("is done"), "{refused}");
+    let output = server.sheaf(&["jobs", "retry", &done]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("its state is `done`"));
+
+    // With the rights of now.
+    assert!(server.sheaf(&["user", "revoke", "ann@cli", "--read", "/plant/.*"]).status.success());
+    assert_eq!(retry(&id, &ann).status, 403);
+    assert_eq!(retry(&id, &admin).json()["owner"], "test");
+}
+
+/// A token of a user of its own, who may read the plant.
+fn reader(server: &Server, name: &str) -> String {
+    let output = server.sheaf(&["token", "create", "--name", name, "--read", "/plant/.*"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().next_back().unwrap().trim().to_owned()
 }
 
 #[test]
@@ -365,9 +419,14 @@ fn near(far: &Server) -> (Server, String) {
 
 /// Asks for an export with a token for the other server.
 fn export_with(server: &Server, token: &str, of_far: &str, body: &Value) -> Answer {
-    let configuration = json!({"Sheaf.Sources.Nexus": {"token": of_far}}).to_string();
-    let header = base64::engine::general_purpose::STANDARD.encode(configuration);
+    let header = for_far(of_far);
     server.post("/api/v1/jobs/export").token(token).header("nexus-configuration", &header).json(body).send()
+}
+
+/// The configuration of a request that has a token for the other server.
+fn for_far(token: &str) -> String {
+    let configuration = json!({"Sheaf.Sources.Nexus": {"token": token}}).to_string();
+    base64::engine::general_purpose::STANDARD.encode(configuration)
 }
 
 #[test]
@@ -424,8 +483,18 @@ fn an_export_whose_configuration_is_gone_fails_and_says_so() {
     let failed = ended(&near, &admin, &id);
     assert_eq!(failed["status"], "Faulted", "{failed}");
     let message = failed["exceptionMessage"].as_str().unwrap();
-    assert!(message.contains("Nexus-Configuration") && message.contains("ask for the export again"), "{failed}");
+    assert!(
+        message.contains("Nexus-Configuration") && message.contains("ask for the export again"),
+        "{failed}"
+    );
     assert_eq!(artifacts(&near), 0);
+
+    // Again, but not without it.
+    let retry = || near.post(&format!("/api/v1/jobs/{id}/retry")).token(&admin);
+    let refused = retry().send();
+    assert!(refused.status == 422 && refused.text().contains("Nexus-Configuration"), "{refused}");
+    let again = retry().header("nexus-configuration", &for_far(&of_far)).send();
+    assert_eq!(again.status, 202, "{again}");
 }
 
 /// Of two servers with the same data, the one that accepted an export does it: the other one could not.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sheaf_db::{Job as Row, JobState};
 use sheaf_model::{CatalogId, Tick};
+use sheaf_store::in_full;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -24,7 +25,9 @@ use crate::http::auth::{Caller, Outcome};
 use crate::http::configuration::Configuration;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
-use crate::http::jobs::{ClearCache, Compact, Export, ExportParameters, Kind, Owner, Precision, Refresh};
+use crate::http::jobs::{
+    ClearCache, Compact, Export, ExportParameters, JobError, Kind, Owner, Precision, Refresh, parameters,
+};
 use crate::http::wire::WireTick;
 
 /// The most jobs of an answer.
@@ -139,15 +142,11 @@ fn accepted(row: Row) -> impl IntoResponse {
 }
 
 /// Accepts a job that looks after the server, and puts it on record.
-async fn submit<K: Kind>(
-    app: &App,
-    caller: &Caller,
-    work: &K,
-) -> Result<impl IntoResponse + use<K>, ApiError> {
+async fn submit<K: Kind>(app: &App, caller: &Caller, work: &K) -> Result<Row, ApiError> {
     let row = app.jobs.submit(work, Owner::of(caller)?, None).await?;
     let action = format!("job.{}", K::NAME);
     app.audit(caller, &action, row.id.to_string(), Outcome::Done, row.parameters.clone()).await?;
-    Ok(accepted(row))
+    Ok(row)
 }
 
 /// A job of the caller.
@@ -226,6 +225,54 @@ pub(crate) async fn cancel(
     Ok(StatusCode::ACCEPTED)
 }
 
+/// Asks again for what a job should have done that has failed or was cancelled: as another job, of whoever asks now, with the same
+/// parameters and the rights of now. A configuration for sources, if there was one, must come with this request again.
+#[utoipa::path(post, path = "/api/v1/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)), responses(
+    (status = 202, body = Job, headers(("Location" = String, description = "Where to follow it"))),
+    (status = 400, description = "The header Nexus-Configuration can't be read", body = String),
+    (status = 401, description = "Nobody has signed in", body = String),
+    (status = 403, description = "The caller may not do that any more", body = String),
+    (status = 404, description = "The caller has no such job", body = String),
+    (status = 409, description = "It has neither failed nor was it cancelled", body = String),
+    (status = 422, description = "It can't be done any more; the text says why", body = String),
+    (status = 502, description = "A source fails", body = String),
+))]
+pub(crate) async fn retry(
+    State(app): State<Shared>,
+    caller: Caller,
+    Configuration(configuration): Configuration,
+    Path(id): Path<String>,
+) -> Result<impl IntoResponse, ApiError> {
+    let row = own(&app, &caller, &id).await?;
+    if !row.state.can_be_retried() {
+        let problem = if row.state.is_ended() { "is done" } else { "has not ended" };
+        return Err(ApiError::conflict(format!(
+            "job {} {problem}; only one that has failed or was cancelled can be asked for again",
+            row.id
+        )));
+    }
+    let unreadable = |error: JobError| ApiError::unprocessable(in_full(&error));
+    let again = match row.kind.as_str() {
+        Export::NAME => {
+            let export: Export = parameters(&row).map_err(unreadable)?;
+            if export.with_configuration && configuration.is_none() {
+                return Err(ApiError::unprocessable(
+                    "this export came with a configuration for its sources, which is not kept; send it again, in the header \
+                     Nexus-Configuration",
+                ));
+            }
+            accept_export(&app, &caller, configuration, export.parameters).await?
+        }
+        Refresh::NAME => submit(&app, &caller, &Refresh {}).await?,
+        ClearCache::NAME => accept_clear_cache(&app, &caller, parameters(&row).map_err(unreadable)?).await?,
+        Compact::NAME => accept_compact(&app, &caller, parameters(&row).map_err(unreadable)?).await?,
+        kind => return Err(unreadable(JobError::Kind { kind: kind.to_owned() })),
+    };
+    let detail = json!({ "kind": row.kind, "owner": row.owner, "job": again.id });
+    app.audit(&caller, "job.retry", row.id.to_string(), Outcome::Done, detail).await?;
+    Ok(accepted(again))
+}
+
 /// Follows a job, as server-sent events: `progress` with its status whenever that changes, then `end` with the last one.
 #[utoipa::path(get, path = "/api/v1/jobs/{id}/events", tag = "jobs", params(("id" = String, Path)), responses(
     (status = 200, body = String, content_type = "text/event-stream"),
@@ -264,7 +311,7 @@ fn follow(app: Shared, id: Uuid) -> impl Stream<Item = Result<Event, Infallible>
                 _ => match app.jobs.find(id).await {
                     Ok(row) => row?.into(),
                     Err(error) => {
-                        tracing::warn!(job = %id, cause = sheaf_store::in_full(&error), "can't follow a job");
+                        tracing::warn!(job = %id, cause = in_full(&error), "can't follow a job");
                         return None;
                     }
                 },
@@ -299,7 +346,7 @@ pub(crate) async fn export(
     Json(mut parameters): Json<ExportParameters>,
 ) -> Result<impl IntoResponse, ApiError> {
     parameters.precision = Precision::Float64;
-    accept_export(&app, &caller, configuration, parameters).await
+    Ok(accepted(accept_export(&app, &caller, configuration, parameters).await?))
 }
 
 /// Exports values into files, with 32 or 64 bits each.
@@ -319,7 +366,7 @@ pub(crate) async fn export_with_precision(
     Configuration(configuration): Configuration,
     Json(parameters): Json<ExportParameters>,
 ) -> Result<impl IntoResponse, ApiError> {
-    accept_export(&app, &caller, configuration, parameters).await
+    Ok(accepted(accept_export(&app, &caller, configuration, parameters).await?))
 }
 
 async fn accept_export(
@@ -327,11 +374,11 @@ async fn accept_export(
     caller: &Caller,
     configuration: RequestConfiguration,
     parameters: ExportParameters,
-) -> Result<impl IntoResponse + use<>, ApiError> {
+) -> Result<Row, ApiError> {
     let owner = Owner::of(caller)?;
     let export = Export::new(parameters, &configuration);
     export.check(app, caller, &configuration).await?;
-    Ok(accepted(app.jobs.submit(&export, owner, configuration).await?))
+    app.jobs.submit(&export, owner, configuration).await
 }
 
 /// Looks again at what the sources have.
@@ -343,7 +390,7 @@ pub(crate) async fn refresh(
     State(app): State<Shared>,
     caller: Caller,
 ) -> Result<impl IntoResponse, ApiError> {
-    submit(&app, &caller, &Refresh {}).await
+    Ok(accepted(submit(&app, &caller, &Refresh {}).await?))
 }
 
 /// What is to be forgotten.
@@ -375,10 +422,14 @@ pub(crate) async fn clear_cache(
 ) -> Result<impl IntoResponse, ApiError> {
     caller.require_user()?;
     let catalog: CatalogId = query.catalog_id.parse().map_err(ApiError::unprocessable)?;
-    caller.require_write(&app, &catalog).await?;
     let work = ClearCache::new(catalog, query.begin.0, query.end.0)?;
-    work.check(&app).await?;
-    submit(&app, &caller, &work).await
+    Ok(accepted(accept_clear_cache(&app, &caller, work).await?))
+}
+
+async fn accept_clear_cache(app: &App, caller: &Caller, work: ClearCache) -> Result<Row, ApiError> {
+    caller.require_write(app, &work.catalog_id).await?;
+    work.check(app).await?;
+    submit(app, caller, &work).await
 }
 
 /// How to compact.
@@ -401,6 +452,10 @@ pub(crate) async fn compact(
     caller: Caller,
     Query(query): Query<CompactQuery>,
 ) -> Result<impl IntoResponse, ApiError> {
+    Ok(accepted(accept_compact(&app, &caller, Compact { all: query.all }).await?))
+}
+
+async fn accept_compact(app: &App, caller: &Caller, work: Compact) -> Result<Row, ApiError> {
     caller.require_admin()?;
-    submit(&app, &caller, &Compact { all: query.all }).await
+    submit(app, caller, &work).await
 }

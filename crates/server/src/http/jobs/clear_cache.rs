@@ -17,7 +17,7 @@ use crate::http::errors::ApiError;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ClearCache {
-    catalog_id: CatalogId,
+    pub(crate) catalog_id: CatalogId,
     range: TimeRange,
 }
 

@@ -32,7 +32,6 @@ pub(super) enum Stop {
 
 /// A job that is being done.
 pub(super) struct Running {
-    pub(super) id: Uuid,
     live: Arc<Mutex<Live>>,
     stop: Mutex<Option<Stop>>,
     watch: Watch,
@@ -44,7 +43,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Running {
-    pub(super) fn new(id: Uuid) -> Arc<Running> {
+    pub(super) fn new() -> Arc<Running> {
         let live: Arc<Mutex<Live>> = Arc::default();
         let watch = Watch::new({
             let live = live.clone();
@@ -53,7 +52,7 @@ impl Running {
                 *lock(&live) = Live { progress, activity: what };
             }
         });
-        Arc::new(Running { id, live, stop: Mutex::default(), watch })
+        Arc::new(Running { live, stop: Mutex::default(), watch })
     }
 
     pub(super) fn live(&self) -> Live {

@@ -65,9 +65,17 @@ impl Counts {
         let (open, ended, took) = (self.open.clone(), self.ended.clone(), self.took.clone());
         registry.register("jobs", "Jobs that wait or are being done, by any process", open);
         registry.register("jobs_ended", "Jobs that this process has ended", ended);
-        registry.register("job_duration_seconds", "How long the last attempt at a job took, in seconds", took);
+        registry.register(
+            "job_duration_seconds",
+            "How long the last attempt at a job took, in seconds",
+            took,
+        );
         let waited = self.waited.clone();
-        registry.register("job_wait_seconds", "How long jobs waited until they were begun, in seconds", waited);
+        registry.register(
+            "job_wait_seconds",
+            "How long jobs waited until they were begun, in seconds",
+            waited,
+        );
     }
 
     /// Asks the database how many jobs there are, unless that was done a moment ago.

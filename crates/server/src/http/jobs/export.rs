@@ -65,7 +65,7 @@ pub(crate) enum Precision {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Export {
     #[serde(flatten)]
-    parameters: ExportParameters,
+    pub(crate) parameters: ExportParameters,
     /// Whether its request brought something along for sources, without which nothing must be read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) with_configuration: bool,

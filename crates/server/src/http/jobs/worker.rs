@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -101,7 +100,7 @@ impl Works {
     }
 
     fn begin(&mut self, job: Job) {
-        let running = Running::new(job.id);
+        let running = Running::new();
         self.app.jobs.running().insert(job.id, running.clone());
         let context = Context::new(self.app.clone(), &job, &running);
         self.running.spawn(async move {
