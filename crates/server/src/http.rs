@@ -9,6 +9,7 @@ pub(crate) mod app;
 pub(crate) mod auth;
 mod body;
 mod budget;
+mod client;
 mod configuration;
 mod connection;
 mod errors;

@@ -6,10 +6,11 @@
 mod layers;
 mod value;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 pub(crate) use layers::{Layers, SettingsArgs, SettingsError, place};
 use value::{Bytes, Span};
 
@@ -55,6 +56,7 @@ pub(crate) const ALL: &[Setting] = &[
     one("data_dir", "DIR", None, "The data folder; without one, the platform's folder for data, like ~/.local/share/sheaf"),
     secret("database", "URL", "A PostgreSQL database, postgres://user:password@host/name; without one, SQLite in the data folder"),
     one("listen", "ADDRESS", Some("127.0.0.1:5000"), "Address and port to listen on; port 0 takes a free one"),
+    list("server.trusted_proxies", "ADDRESS", "Proxies whose header X-Forwarded-For is believed: addresses or networks, like 10.0.0.0/8"),
     one("tls.certificate", "FILE", None, "Certificate chain in PEM; with it and a key, the server speaks HTTPS"),
     one("tls.key", "FILE", None, "The private key of the certificate, in PEM"),
     one("general.application_name", "NAME", Some("Sheaf"), "What the server calls itself to clients"),
@@ -85,6 +87,7 @@ pub(crate) const ALL: &[Setting] = &[
 pub(crate) struct Settings {
     pub(crate) place: Place,
     pub(crate) listen: SocketAddr,
+    pub(crate) server: Server,
     pub(crate) tls: Option<Tls>,
     pub(crate) general: General,
     pub(crate) auth: Auth,
@@ -94,6 +97,12 @@ pub(crate) struct Settings {
     pub(crate) log: Log,
     /// The entries `[[source]]` of the file.
     pub(crate) sources: Vec<serde_json::Value>,
+}
+
+/// What stands around the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Server {
+    pub(crate) trusted_proxies: Vec<IpNet>,
 }
 
 /// Files of a certificate.
@@ -184,6 +193,7 @@ impl Settings {
         Ok(Settings {
             place: Place::new(layers.optional("data_dir")?, layers.optional("database")?)?,
             listen: layers.get("listen")?,
+            server: Server { trusted_proxies: networks(layers, "server.trusted_proxies")? },
             tls,
             general: General {
                 application_name: layers.get("general.application_name")?,
@@ -217,6 +227,19 @@ impl Settings {
             sources: layers.entries("source"),
         })
     }
+}
+
+/// Networks, or addresses, which are networks of one.
+fn networks(layers: &Layers, key: &'static str) -> Result<Vec<IpNet>, SettingsError> {
+    let network = |text: &String| match (text.parse::<IpNet>(), text.parse::<IpAddr>()) {
+        (Ok(network), _) => Ok(network),
+        (_, Ok(address)) => Ok(address.into()),
+        _ => Err(layers.wrong(
+            key,
+            &format!("`{text}` is no address like 10.0.0.7 or fd00::7, and no network like 10.0.0.0/8"),
+        )),
+    };
+    layers.list(key).iter().map(network).collect()
 }
 
 impl From<DataError> for SettingsError {

@@ -25,6 +25,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::app::{App, Shared};
+use super::client::ClientAddress;
 use super::errors::{ApiError, ErrorText, too_large_body, too_large_upload};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -128,8 +129,11 @@ async fn watched(State(app): State<Shared>, mut request: Request, next: Next) ->
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let span =
-        tracing::info_span!("request", id = id.to_str().unwrap_or_default(), %method, path = uri.path());
+    let proxies = &app.settings.server.trusted_proxies;
+    let client = ClientAddress::new(request.extensions(), request.headers(), proxies);
+    request.extensions_mut().insert(client);
+    let (shown, path, client) = (id.to_str().unwrap_or_default(), uri.path(), client.0);
+    let span = tracing::info_span!("request", id = shown, %client, %method, path);
     app.metrics.waiting.inc();
     let mut response = next.run(request).instrument(span.clone()).await;
     app.metrics.waiting.dec();

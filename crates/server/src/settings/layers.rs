@@ -390,6 +390,10 @@ mod tests {
         let layers = with_file("[limits]\nbody = \"much\"\n", &[]).unwrap();
         let error = Settings::from_layers(&layers).unwrap_err().to_string();
         assert!(error.contains("setting `limits.body` = `much`") && error.contains("512 MB"), "{error}");
+        let layers =
+            args(&["--data-dir", "/nowhere", "--server-trusted-proxies", "10.0.0.300"]).layers().unwrap();
+        let error = Settings::from_layers(&layers).unwrap_err().to_string();
+        assert!(error.contains("--server-trusted-proxies") && error.contains("10.0.0.0/8"), "{error}");
         let layers = args(&["--data-dir", "/nowhere", "--tls-key", "k.pem"]).layers().unwrap();
         assert!(Settings::from_layers(&layers).unwrap_err().to_string().contains("tls.certificate"));
     }

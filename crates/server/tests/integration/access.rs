@@ -406,6 +406,35 @@ fn browsers_sign_in_with_a_password() {
 }
 
 #[test]
+fn behind_a_proxy_who_guesses_locks_out_nobody_else() {
+    let server = Server::start(&["--server-trusted-proxies", "127.0.0.0/8"]);
+    run_with(&server, &["user", "add", "ann", "--password"], "correct horse\n");
+    let sign_in = |name: &str, password: &str, from: &str| {
+        let body = json!({"name": name, "password": password});
+        server.post("/api/v1/users/signin").json(&body).header("x-forwarded-for", from).send()
+    };
+    // What comes before the last address anybody can write.
+    for number in 0..10 {
+        let guess = sign_in("ann", "guess", &format!("198.51.100.{number}, 203.0.113.7"));
+        assert_eq!(guess.status, 401, "{guess}");
+    }
+    assert_eq!(sign_in("ann", "correct horse", "203.0.113.7").status, 429);
+    assert_eq!(sign_in("ann", "correct horse", "203.0.113.8").status, 200);
+    let token = first_token(&server).unwrap();
+    let record = server.get("/api/v1/audit?limit=2").token(&token).send().json();
+    let addresses = (&record[0]["detail"]["address"], &record[1]["detail"]["address"]);
+    assert_eq!(addresses, (&json!("203.0.113.8"), &json!("203.0.113.7")));
+    assert!(server.log().contains("client=203.0.113.7"), "{}", server.log());
+
+    // A proxy that nobody has named is a client like others.
+    let server = Server::start(&[]);
+    let body = json!({"name": "ann", "password": "x"});
+    server.post("/api/v1/users/signin").json(&body).header("x-forwarded-for", "203.0.113.7").send();
+    let record = server.get("/api/v1/audit?limit=1").token(&first_token(&server).unwrap()).send().json();
+    assert_eq!(record[0]["detail"]["address"], "127.0.0.1");
+}
+
+#[test]
 fn a_licence_is_accepted_on_purpose_and_text_by_text() {
     let server = Server::start(&[]);
     let secret = token(&server, "reader", &["--read", "/nothing"]);

@@ -1,4 +1,5 @@
-//! Guessing passwords takes long: after some failures there is a pause.
+//! Guessing passwords takes long: after some failures there is a pause. Addresses are those of clients, see `client.rs`: behind
+//! a proxy that is not known as one, all clients have the same, and share its pause.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

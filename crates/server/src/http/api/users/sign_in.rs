@@ -1,9 +1,9 @@
 //! Sessions of browsers: how they begin, with a password or by way of a provider, and how they end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT};
 use axum::http::request::Parts;
@@ -21,6 +21,7 @@ use crate::http::app::{App, Shared};
 use crate::http::auth::{
     Caller, now_ms, origin, passwords, secret, session_cookie, session_secret, tick_of_ms,
 };
+use crate::http::client::ClientAddress;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path, Query};
 use crate::http::wire::WireTick;
@@ -31,7 +32,7 @@ const LONGEST: usize = 1024;
 /// What of a request says who sends it, and from where.
 #[derive(Debug)]
 pub(crate) struct Browser {
-    address: std::net::IpAddr,
+    address: IpAddr,
     agent: String,
     request: Option<String>,
     /// A page of another server makes the browser send it.
@@ -45,10 +46,9 @@ impl FromRequestParts<Shared> for Browser {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Browser, ApiError> {
         let text =
             |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let address =
-            parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+        let address = parts.extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
         Ok(Browser {
-            address: address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()),
+            address: address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             agent: text(USER_AGENT.as_str()).unwrap_or_default(),
             request: text("x-request-id"),
             is_other_page: origin::is_other(parts, app.settings.general.public_url.as_deref()),
