@@ -31,8 +31,8 @@ const MOST_COLUMNS: usize = 1 << 17;
 /// fields (`unit`).
 ///
 /// Memory is bounded whatever the stream says of itself: a batch of it has 1 GiB at most, and is taken apart in small ones.
-/// A stream without its end mark is cut off, and that is an error. Batches that are compressed inside are not read; the stream as
-/// a whole may be compressed.
+/// A stream without its end mark is cut off, and that is an error. The buffers of batches may be compressed with LZ4 or ZSTD, as
+/// Feather files are, and the stream as a whole in any way that an [`Input`] may be.
 pub struct ArrowReader {
     stream: StreamReader<Messages>,
     progress: Progress,

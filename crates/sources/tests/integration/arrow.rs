@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array, Float64Array,
-    Int16Array, Int64Array, LargeStringArray, NullArray, RecordBatch, StringArray, StringViewArray,
-    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
-    UInt64Array,
+    Int16Array, Int64Array, LargeStringArray, ListArray, NullArray, RecordBatch, StringArray,
+    StringViewArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray, UInt64Array,
 };
-use arrow_ipc::writer::{FileWriter, StreamWriter};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use arrow_schema::{DataType, Field, Schema};
 use proptest::prelude::*;
 use sheaf_model::Tick;
@@ -30,6 +32,16 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 
 fn stream(batches: &[RecordBatch]) -> Vec<u8> {
     let mut writer = StreamWriter::try_new(Vec::new(), &batches[0].schema()).unwrap();
+    batches.iter().for_each(|batch| writer.write(batch).unwrap());
+    writer.into_inner().unwrap()
+}
+
+const CODECS: [CompressionType; 2] = [CompressionType::LZ4_FRAME, CompressionType::ZSTD];
+
+/// A stream whose buffers are compressed.
+fn packed(batches: &[RecordBatch], codec: CompressionType) -> Vec<u8> {
+    let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batches[0].schema(), options).unwrap();
     batches.iter().for_each(|batch| writer.write(batch).unwrap());
     writer.into_inner().unwrap()
 }
@@ -232,6 +244,78 @@ fn it_is_recognized_whether_stream_or_file_or_compressed() {
     assert_eq!(table.next_batch().unwrap().unwrap().len(), 1);
 }
 
+/// Columns of all layouts: of fixed and of changing width, bits, dictionaries, views, and such that are not read.
+fn all_layouts(rows: i64) -> RecordBatch {
+    let names: Vec<String> = (0..rows).map(|row| format!("a series with a long name, {}", row % 7)).collect();
+    let dictionary: DictionaryArray<Int32Type> = names.iter().map(String::as_str).collect();
+    let lists =
+        ListArray::from_iter_primitive::<Int32Type, _, _>((0..rows).map(|row| Some([Some(row as i32)])));
+    batch(vec![
+        ("time", seconds(&(0..rows).map(|row| BEGIN + row).collect::<Vec<_>>())),
+        ("text", Arc::new(StringArray::from(names.clone()))),
+        ("view", Arc::new(StringViewArray::from_iter_values(&names))),
+        ("nothing", Arc::new(NullArray::new(rows as usize))),
+        ("list", Arc::new(lists)),
+        ("dictionary", Arc::new(dictionary)),
+        (
+            "on",
+            Arc::new(BooleanArray::from_iter((0..rows).map(|row| (row % 5 != 0).then_some(row % 2 == 0)))),
+        ),
+        ("v", Arc::new(Float64Array::from_iter_values((0..rows).map(|row| row as f64 / 8.0)))),
+    ])
+}
+
+#[test]
+fn buffers_may_be_compressed_in_streams_and_files() {
+    let rows = all_layouts(5000);
+    let plain = read(&[rows.clone(), rows.slice(0, 3)]);
+    for codec in CODECS {
+        let stream = packed(&[rows.clone(), rows.slice(0, 3)], codec);
+        let options = IpcWriteOptions::default().try_with_compression(Some(codec)).unwrap();
+        let mut file = FileWriter::try_new_with_options(Vec::new(), &rows.schema(), options).unwrap();
+        file.write(&rows).unwrap();
+        file.write(&rows.slice(0, 3)).unwrap();
+        for bytes in [stream, file.into_inner().unwrap()] {
+            let whole = read_with(bytes, ParquetOptions::default()).unwrap();
+            assert_eq!(whole.batches, plain.batches, "{codec:?}");
+            assert_eq!(whole.names(), ["on", "v"]);
+        }
+    }
+}
+
+#[test]
+fn feather_as_pyarrow_writes_it() {
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/arrow").join(name);
+        read_with(std::fs::read(path).unwrap(), ParquetOptions::default()).unwrap()
+    };
+    let (lz4, zstd) = (file("pyarrow.feather"), file("pyarrow_zstd.feather"));
+    assert_eq!(format!("{:?}", lz4.batches), format!("{:?}", zstd.batches));
+    assert_eq!(lz4.names(), ["T1", "n"]);
+    assert_eq!(lz4.reader.columns()[0].unit.as_deref(), Some("°C"));
+    assert_eq!(lz4.batches.iter().map(Batch::len).collect::<Vec<_>>(), [150, 50]);
+    assert_eq!(lz4.times().last().map(String::as_str), Some("2020-01-02T09:10:00Z"));
+    let Rows::Wide(columns) = &lz4.batches[0].rows else { panic!("a long table") };
+    assert!(columns[0].get(3).unwrap().is_nan());
+    assert_eq!((columns[0].get(149), columns[1].get(149)), (Some(37.25), Some(149.0)));
+}
+
+#[test]
+fn dictionaries_may_be_compressed() {
+    let names: Vec<String> = (0..2000).map(|row| format!("series {}", row % 500)).collect();
+    let dictionary: DictionaryArray<Int32Type> = names.iter().map(String::as_str).collect();
+    let rows = batch(vec![
+        ("time", seconds(&(0..2000).map(|row| BEGIN + row).collect::<Vec<_>>())),
+        ("series", Arc::new(dictionary)),
+        ("value", Arc::new(Int64Array::from_iter_values(0..2000))),
+    ]);
+    let plain = read(std::slice::from_ref(&rows));
+    for codec in CODECS {
+        let whole = read_with(packed(std::slice::from_ref(&rows), codec), ParquetOptions::default()).unwrap();
+        assert_eq!(whole.batches, plain.batches, "{codec:?}");
+    }
+}
+
 /// Rows of one batch of the stream that are more than a batch of ours.
 #[test]
 fn large_batches_are_taken_apart() {
@@ -295,6 +379,67 @@ fn absurd_sizes_are_not_believed() {
     }
 }
 
+/// Where the buffers of the last column of the one batch of [`all_layouts`] say how large they are.
+fn last_prefix(bytes: &[u8], rows: u64) -> usize {
+    let prefix = (8 * rows).to_le_bytes();
+    (0..bytes.len() - 8).rev().find(|&at| bytes[at..at + 8] == prefix).unwrap()
+}
+
+#[test]
+fn what_compressed_buffers_say_of_themselves_is_not_believed() {
+    for codec in CODECS {
+        let whole = packed(&[all_layouts(5000)], codec);
+        let prefix = last_prefix(&whole, 5000);
+        let with = |said: i64| {
+            let mut bytes = whole.clone();
+            bytes[prefix..prefix + 8].copy_from_slice(&said.to_le_bytes());
+            refused(bytes)
+        };
+        let place = "test.arrows, from row 1 on: batch 1, column 8 (`v`), buffer 2: ";
+        for (said, problem) in [
+            (
+                i64::MAX,
+                "it says to have 9223372036854775807 bytes without compression, and all buffers of a batch have at \
+                        most 1073741824 together; write smaller batches",
+            ),
+            (1 << 30, "it says to have 1073741824 bytes without compression"),
+            (-2, "it says to have -2 bytes without compression"),
+            (39_999, ""),
+            (40_001, "it has not the 40001 bytes without compression that it says to have"),
+        ] {
+            let error = with(said);
+            assert!(error.starts_with(&format!("{place}{problem}")), "{codec:?}: {error}");
+        }
+        // What is in it is no frame of the codec any more.
+        let mut bytes = whole.clone();
+        bytes[prefix + 8..prefix + 12].fill(0);
+        assert!(refused(bytes).starts_with(&format!("{place}it is no ")));
+    }
+    // A bomb that LZ4 could not make.
+    let whole = packed(&[all_layouts(5000)], CompressionType::LZ4_FRAME);
+    let prefix = last_prefix(&whole, 5000);
+    let mut bytes = whole.clone();
+    bytes[prefix..prefix + 8].copy_from_slice(&(900_i64 << 20).to_le_bytes());
+    let error = refused(bytes);
+    assert!(error.contains("compressed bytes can't hold the 943718400 that they should"), "{error}");
+}
+
+#[test]
+fn damage_of_compressed_batches_is_an_error_or_none() {
+    for codec in CODECS {
+        let whole = packed(&[all_layouts(40)], codec);
+        for at in (0..whole.len() - 8).step_by(4) {
+            let mut bytes = whole.clone();
+            bytes[at..at + 8].copy_from_slice(&(1_u64 << 62).to_le_bytes());
+            let _ = read_with(bytes, ParquetOptions::default());
+        }
+        for len in (0..whole.len() - 8).step_by(3) {
+            let error = refused(&whole[..len]);
+            assert!(error.starts_with("test.arrows"), "{len}: {error}");
+        }
+    }
+}
+
 proptest! {
     /// What is written is what is read.
     #[test]
@@ -311,6 +456,11 @@ proptest! {
         cuts.sort_unstable();
         let parts: Vec<RecordBatch> = cuts.windows(2).map(|cut| all.slice(cut[0], cut[1] - cut[0])).collect();
         let whole = read_with(stream(&parts), ParquetOptions::default()).unwrap();
+        for codec in CODECS {
+            let packed = read_with(packed(&parts, codec), ParquetOptions::default()).unwrap();
+            // As text, in which NaN is like NaN.
+            prop_assert_eq!(format!("{:?}", packed.batches), format!("{:?}", whole.batches));
+        }
         let mut at = 0;
         for batch in &whole.batches {
             let Rows::Wide(columns) = &batch.rows else { panic!("a long table") };
@@ -330,8 +480,12 @@ proptest! {
 
     /// A damaged stream is refused or read, and nothing else happens.
     #[test]
-    fn damage_is_no_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
-        let mut bytes = small();
+    fn damage_is_no_panic(
+        mut bytes in prop::sample::select(vec![
+            small(), packed(&[all_layouts(40)], CODECS[0]), packed(&[all_layouts(40)], CODECS[1]),
+        ]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
         for (at, byte) in changes {
             let at = at.index(bytes.len());
             bytes[at] = byte;
