@@ -5,6 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow_array::{ArrayRef, Float64Array, Int32Array, RecordBatch, TimestampSecondArray};
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use parquet::data_type::{DoubleType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
@@ -219,6 +222,94 @@ fn parquet_files_with_a_phase() {
     // A slot has the sample that starts in it.
     let samples = read(&source, "v", range("2020-01-31T23:50", "2020-02-01T00:10")).unwrap();
     assert_eq!(values(&samples), [Some(4463.0), Some(0.0)]);
+}
+
+/// Hours in JSON lines, of which one is compressed, and keys come up late.
+#[test]
+fn json_lines_with_dates() {
+    let folder = tempfile::tempdir().unwrap();
+    let hour = |hour: i64, rows: i64| {
+        let begin = tick("2020-01-01").ticks() + hour * 60 * MINUTE;
+        let mut text = String::new();
+        for row in 0..rows {
+            let start = Tick::new(begin + row * MINUTE).unwrap();
+            let late = if row > 9 { format!(",\"late\":{row}.5") } else { String::new() };
+            writeln!(text, "{{\"time\":\"{start}\",\"n\":{}{late}}}", hour * 60 + row).unwrap();
+        }
+        text
+    };
+    put(folder.path(), "20200101/00.jsonl", &hour(0, 60));
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, hour(1, 60).as_bytes()).unwrap();
+    fs::write(folder.path().join("20200101/01.jsonl.gz"), packed.finish().unwrap()).unwrap();
+    let source = open(folder.path(), "{yyyy}{MM}{dd}/{HH}.jsonl*");
+    laws_of_sources(&source);
+    let known: Vec<_> =
+        source.series().unwrap().iter().map(|one| (one.resource.clone(), one.data_type)).collect();
+    assert_eq!(known, [(id("late"), DataType::Float64), (id("n"), DataType::Int64)]);
+    let samples = read(&source, "n", range("2020-01-01T00:59", "2020-01-01T01:01")).unwrap();
+    assert_eq!(values(&samples), [Some(59.0), Some(60.0)]);
+    let samples = read(&source, "late", range("2020-01-01T01:09", "2020-01-01T01:11")).unwrap();
+    assert_eq!(values(&samples), [None, Some(10.5)]);
+    let last = range("2020-01-01T02:00", "2020-01-01T03:00");
+    a_change_is_seen(&source, &series(&source, "n"), last, || {
+        put(folder.path(), "20200101/02.jsonl", &hour(2, 60));
+    });
+    // A row that lies in another hour than its file says.
+    put(folder.path(), "20200101/03.jsonl", &hour(4, 60));
+    source.refresh().unwrap();
+    let error = refused(&source, "n", range("2020-01-01T03:00", "2020-01-01T04:00"));
+    assert!(
+        error.contains("`20200101/03.jsonl`, line 1: the row at 2020-01-01T04:00:00Z lies outside of"),
+        "{error}"
+    );
+}
+
+/// Days in Arrow: a file whose buffers are compressed, as Feather is, and a stream.
+#[test]
+fn arrow_files_with_dates() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = |date: &str, rows: i64| {
+        let begin = tick(date).unix_ticks() / Tick::PER_SECOND;
+        let times = TimestampSecondArray::from_iter_values((0..rows).map(|row| begin + row * 600));
+        let columns: [(&str, ArrayRef); 3] = [
+            ("time", Arc::new(times.with_timezone("UTC"))),
+            (
+                "T1 (°C)",
+                Arc::new(Float64Array::from_iter(
+                    (0..rows).map(|row| (row % 7 != 3).then_some(row as f64 / 8.0)),
+                )),
+            ),
+            ("n", Arc::new(Int32Array::from_iter_values(0..rows as i32))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let write_file = |date: &str, rows: &RecordBatch| {
+        let options =
+            IpcWriteOptions::default().try_with_compression(Some(CompressionType::LZ4_FRAME)).unwrap();
+        let file = fs::File::create(folder.path().join(format!("{date}.feather"))).unwrap();
+        let mut writer = FileWriter::try_new_with_options(file, &rows.schema(), options).unwrap();
+        writer.write(rows).unwrap();
+        writer.finish().unwrap();
+    };
+    write_file("2020-01-01", &rows("2020-01-01", 144));
+    let stream = fs::File::create(folder.path().join("2020-01-02.arrows")).unwrap();
+    let second = rows("2020-01-02", 144);
+    let mut writer = StreamWriter::try_new(stream, &second.schema()).unwrap();
+    writer.write(&second.slice(0, 100)).unwrap();
+    writer.write(&second.slice(100, 44)).unwrap();
+    writer.finish().unwrap();
+    let source = open(folder.path(), "{yyyy}-{MM}-{dd}.*");
+    laws_of_sources(&source);
+    let series_t1 = series(&source, "T1");
+    assert_eq!((series_t1.unit(), series_t1.range), (Some("°C"), Some(range("2020-01-01", "2020-01-03"))));
+    let samples = read(&source, "T1", range("2020-01-01T23:50", "2020-01-02T00:40")).unwrap();
+    assert_eq!(values(&samples), [None, Some(0.0), Some(0.125), Some(0.25), None]);
+    let samples = read(&source, "n", range("2020-01-02T16:30", "2020-01-02T16:50")).unwrap();
+    assert_eq!(values(&samples), [Some(99.0), Some(100.0)]);
+    a_change_is_seen(&source, &series_t1, range("2020-01-01", "2020-01-02"), || {
+        write_file("2020-01-01", &rows("2020-01-01", 100));
+    });
 }
 
 #[test]
