@@ -52,6 +52,7 @@ mod open;
 mod parquet;
 mod postgres;
 mod registry;
+mod remembered;
 mod sample;
 mod secret;
 mod source;

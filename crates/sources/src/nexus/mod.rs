@@ -5,11 +5,11 @@
 mod config;
 mod wire;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io::Read;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -22,14 +22,12 @@ use xxhash_rust::xxh3::Xxh3;
 
 pub use self::config::NexusConfig;
 pub(crate) use self::config::schema;
-use self::wire::{Availability, Catalog, CatalogTimeRange, duration};
+use self::wire::{Availability, Catalog, CatalogTimeRange};
 use crate::error::{RowError, Shown, SourceError};
 use crate::registry::SourceKind;
+use crate::remembered::{Remembered, duration, lock};
 use crate::secret::Secret;
 use crate::source::{DataSource, Revision, SourceProblem, SourceSeries, slots_of};
-
-/// For how long data are taken as unchanged, in ticks.
-const DEFAULT_TTL: i64 = 5 * 60 * Tick::PER_SECOND;
 
 /// For how long an answer is waited for, in ticks.
 const DEFAULT_TIMEOUT: i64 = 60 * Tick::PER_SECOND;
@@ -42,9 +40,6 @@ const MOST_JSON_BYTES: u64 = 128 << 20;
 
 /// What is read of an answer that is an error.
 const MOST_MESSAGE_BYTES: u64 = 4096;
-
-/// Revisions that are remembered; beyond that, all are asked for again.
-const MOST_REVISIONS: usize = 10_000;
 
 /// Tokens of requests for which the catalog is remembered.
 const MOST_TOKENS: usize = 256;
@@ -66,26 +61,17 @@ pub struct NexusSource {
     config: NexusConfig,
     base: String,
     agent: Agent,
-    ttl: Duration,
-    known: Mutex<Option<Arc<Known>>>,
-    revisions: Mutex<Revisions>,
+    remembered: Remembered<Known, (ResourceId, SamplePeriod, TimeRange), Option<String>>,
+    /// Whether the server is known to have no tags.
+    has_no_tags: AtomicBool,
     /// The same with the tokens of requests; those that were used last are at the end.
     others: Mutex<Vec<(Secret, Arc<NexusSource>)>>,
 }
 
 /// What the catalog had when it was asked for.
 struct Known {
-    asked: Instant,
     series: Vec<SourceSeries>,
     properties: Properties,
-}
-
-/// Tags of ranges, and when they were asked for.
-#[derive(Default)]
-struct Revisions {
-    /// Whether the server is known to have none.
-    none: bool,
-    tags: HashMap<(ResourceId, SamplePeriod, TimeRange), (Instant, String)>,
 }
 
 /// What a request may bring along.
@@ -99,11 +85,6 @@ impl fmt::Debug for NexusSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NexusSource").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is replaced as a whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl NexusSource {
@@ -132,10 +113,6 @@ impl NexusSource {
         if config.token.as_ref().is_some_and(|token| !is_token(token)) {
             return Err(wrong("token", NO_TOKEN));
         }
-        let duration = |period: Option<SamplePeriod>, default: i64| {
-            let ticks = period.map_or(default, SamplePeriod::ticks).unsigned_abs();
-            Duration::from_nanos(ticks.saturating_mul(Tick::NANOSECONDS.unsigned_abs()))
-        };
         let agent = Agent::config_builder()
             .timeout_global(Some(duration(config.timeout, DEFAULT_TIMEOUT)))
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -146,12 +123,11 @@ impl NexusSource {
             .build();
         Ok(NexusSource {
             name: format!("catalog {} of {base}", config.remote),
-            ttl: duration(config.ttl, DEFAULT_TTL),
+            remembered: Remembered::new(config.ttl),
+            has_no_tags: AtomicBool::new(false),
             config,
             base,
             agent: agent.new_agent(),
-            known: Mutex::default(),
-            revisions: Mutex::default(),
             others: Mutex::default(),
         })
     }
@@ -237,23 +213,16 @@ impl NexusSource {
         format!("/api/v1/catalogs/{id}{rest}")
     }
 
-    /// What the catalog has, asked for again after some time.
+    /// What the catalog has.
     fn known(&self) -> Result<Arc<Known>, SourceError> {
-        if let Some(known) = lock(&self.known).as_ref().filter(|known| known.asked.elapsed() < self.ttl) {
-            return Ok(Arc::clone(known));
-        }
-        self.look()
+        self.remembered.known(|| self.look())
     }
 
     /// Asks what the catalog has.
-    fn look(&self) -> Result<Arc<Known>, SourceError> {
-        let asked = Instant::now();
+    fn look(&self) -> Result<Known, SourceError> {
         let catalog: Catalog = self.json(&self.catalog_path(""), &[])?;
         let range: CatalogTimeRange = self.json(&self.catalog_path("/timerange"), &[])?;
-        let (series, properties) = (catalog.series(&range), catalog.properties());
-        let known = Arc::new(Known { asked, series, properties });
-        *lock(&self.known) = Some(Arc::clone(&known));
-        Ok(known)
+        Ok(Known { series: catalog.series(&range), properties: catalog.properties() })
     }
 
     fn find(&self, resource: &ResourceId, period: SamplePeriod) -> Result<SourceSeries, SourceError> {
@@ -280,40 +249,26 @@ impl NexusSource {
         period: SamplePeriod,
         range: TimeRange,
     ) -> Result<Option<String>, SourceError> {
-        let key = (resource.clone(), period, range);
-        {
-            let revisions = lock(&self.revisions);
-            if revisions.none {
-                return Ok(None);
-            }
-            if let Some((asked, tag)) = revisions.tags.get(&key)
-                && asked.elapsed() < self.ttl
+        if self.has_no_tags.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        self.remembered.revision((resource.clone(), period, range), || {
+            let query = self.query(resource, period, range);
+            let query = query.each_ref().map(|(key, value)| (*key, value.as_str()));
+            let (response, request) = self.ask(Method::Head, SERIES, &query)?;
+            let status = response.status();
+            if status.is_server_error() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             {
-                return Ok(Some(tag.clone()));
+                return Err(self.refused(response, request));
             }
-        }
-        let asked = Instant::now();
-        let query = self.query(resource, period, range);
-        let query = query.each_ref().map(|(key, value)| (*key, value.as_str()));
-        let (response, request) = self.ask(Method::Head, SERIES, &query)?;
-        let status = response.status();
-        if status.is_server_error() || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(self.refused(response, request));
-        }
-        let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
-        let tag = tag.filter(|_| status == StatusCode::OK).map(|tag| tag.trim_start_matches("W/").to_owned());
-        let mut revisions = lock(&self.revisions);
-        match &tag {
+            let tag = response.headers().get("etag").and_then(|tag| tag.to_str().ok());
+            let tag = tag.filter(|_| status == StatusCode::OK);
             // Only a server that does not know the question has no tags at all.
-            None => revisions.none |= status == StatusCode::OK || status == StatusCode::NOT_FOUND,
-            Some(tag) => {
-                if revisions.tags.len() >= MOST_REVISIONS {
-                    revisions.tags.clear();
-                }
-                revisions.tags.insert(key, (asked, tag.clone()));
+            if tag.is_none() && matches!(status, StatusCode::OK | StatusCode::NOT_FOUND) {
+                self.has_no_tags.store(true, Ordering::Relaxed);
             }
-        }
-        Ok(tag)
+            Ok(tag.map(|tag| tag.trim_start_matches("W/").to_owned()))
+        })
     }
 }
 
@@ -348,8 +303,8 @@ impl DataSource for NexusSource {
     }
 
     fn refresh(&self) -> Result<(), SourceError> {
-        self.look()?;
-        *lock(&self.revisions) = Revisions::default();
+        self.remembered.refresh(|| self.look())?;
+        self.has_no_tags.store(false, Ordering::Relaxed);
         // Those of requests look again when they are needed.
         lock(&self.others).clear();
         Ok(())
@@ -422,17 +377,14 @@ impl DataSource for NexusSource {
         let whole = series.range.map_or(range, |known| known.hull(range));
         match self.tag(resource, period, whole)? {
             Some(tag) => add(&tag),
-            None => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                add(&format!("ttl {}", now.as_nanos() / self.ttl.as_nanos().max(1)));
-            }
+            None => add(&format!("ttl {}", self.remembered.turn())),
         }
         Ok(Revision(hash.digest()))
     }
 
     fn availability(&self, range: TimeRange) -> Result<Option<f64>, SourceError> {
         let (begin, end) = (range.begin().to_string(), range.end().to_string());
-        let step = duration(range.ticks());
+        let step = wire::duration(range.ticks());
         let query = [("begin", begin.as_str()), ("end", end.as_str()), ("step", step.as_str())];
         let availability: Availability = self.json(&self.catalog_path("/availability"), &query)?;
         let share = availability.data.first().copied().flatten();
@@ -459,9 +411,8 @@ impl DataSource for NexusSource {
                 config: NexusConfig { token: Some(token.clone()), ..self.config.clone() },
                 base: self.base.clone(),
                 agent: self.agent.clone(),
-                ttl: self.ttl,
-                known: Mutex::default(),
-                revisions: Mutex::default(),
+                remembered: self.remembered.like(),
+                has_no_tags: AtomicBool::new(false),
                 others: Mutex::default(),
             }),
         };

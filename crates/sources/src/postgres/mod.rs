@@ -7,11 +7,10 @@ mod config;
 mod session;
 mod table;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use sheaf_model::{DataType, ResourceId, SamplePeriod, Samples, Tick, TimeRange, Values};
@@ -25,16 +24,11 @@ use self::session::{Failure, Micros, Session};
 use self::table::{Table, find};
 use crate::csv::{Zone, parse_offset};
 use crate::error::SourceError;
+use crate::remembered::{Remembered, duration};
 use crate::source::{DataSource, Revision, SourceProblem, SourceSeries, slots_of};
-
-/// For how long data are taken as unchanged, in ticks.
-const DEFAULT_TTL: i64 = 5 * 60 * Tick::PER_SECOND;
 
 /// For how long a statement may run, in ticks.
 const DEFAULT_TIMEOUT: i64 = 60 * Tick::PER_SECOND;
-
-/// Revisions that are remembered; beyond that, all are asked for again.
-const MOST_REVISIONS: usize = 10_000;
 
 /// Rows of a query for a revision, at most.
 const MOST_REVISION_ROWS: usize = 10_000;
@@ -66,26 +60,13 @@ pub struct PostgresSource {
     config: PostgresConfig,
     query: Arc<str>,
     session: Session,
-    ttl: Duration,
-    known: Mutex<Option<Arc<Known>>>,
-    revisions: Mutex<HashMap<TimeRange, (Instant, u64)>>,
-}
-
-/// What the query gave when it was asked for.
-struct Known {
-    asked: Instant,
-    table: Table,
+    remembered: Remembered<Table, TimeRange, u64>,
 }
 
 impl fmt::Debug for PostgresSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresSource").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is replaced as a whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PostgresSource {
@@ -131,10 +112,6 @@ impl PostgresSource {
         if config.series_column.is_none() && !config.series.is_empty() {
             return Err(wrong("series", "names mean nothing without `series_column`".to_owned()));
         }
-        let duration = |period: Option<SamplePeriod>, default: i64| {
-            let ticks = period.map_or(default, SamplePeriod::ticks).unsigned_abs();
-            Duration::from_nanos(ticks.saturating_mul(Tick::NANOSECONDS.unsigned_abs()))
-        };
         let timeout = duration(config.timeout, DEFAULT_TIMEOUT).max(Duration::from_millis(1));
         let session = Session::new(options, time_zone(config.time_zone.as_deref())?, timeout)
             .map_err(|error| wrong("url", error))?;
@@ -142,10 +119,8 @@ impl PostgresSource {
             name,
             query: Arc::from(query),
             session,
-            ttl: duration(config.ttl, DEFAULT_TTL),
+            remembered: Remembered::new(config.ttl),
             config,
-            known: Mutex::default(),
-            revisions: Mutex::default(),
         })
     }
 
@@ -153,23 +128,47 @@ impl PostgresSource {
         SourceError::of_source(&self.name, problem.into())
     }
 
-    /// What there is, asked for again after some time.
-    fn known(&self) -> Result<Arc<Known>, SourceError> {
-        if let Some(known) = lock(&self.known).as_ref().filter(|known| known.asked.elapsed() < self.ttl) {
-            return Ok(Arc::clone(known));
-        }
-        self.look()
+    /// What there is.
+    fn table(&self) -> Result<Arc<Table>, SourceError> {
+        self.remembered.known(|| self.look())
     }
 
     /// Asks what there is.
-    fn look(&self) -> Result<Arc<Known>, SourceError> {
-        let asked = Instant::now();
+    fn look(&self) -> Result<Table, SourceError> {
         let (session, query, config) = (self.session.clone(), Arc::clone(&self.query), self.config.clone());
         let work = async move { find(&session, &query, &config).await };
-        let table = self.session.wait(work).map_err(|failure| self.wrong(failure))?;
-        let known = Arc::new(Known { asked, table });
-        *lock(&self.known) = Some(Arc::clone(&known));
-        Ok(known)
+        self.session.wait(work).map_err(|failure| self.wrong(failure))
+    }
+
+    /// What the query for a revision gives, as one number.
+    fn revision_of(&self, query: &str, range: TimeRange) -> Result<u64, SourceError> {
+        let (begin, end) = self.bounds(range);
+        let session = self.session.clone();
+        let sql = format!(
+            "SELECT q::text FROM (\n{}\n) AS q WHERE $1::timestamptz IS NOT NULL AND $2::timestamptz IS NOT NULL",
+            query.trim().trim_end_matches(';').trim_end()
+        );
+        let work = async move {
+            let mut transaction = session.begin().await?;
+            let mut hash = Xxh3::new();
+            let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(begin).bind(end).fetch(&mut *transaction);
+            let mut count = 0;
+            while let Some(row) = rows.try_next().await? {
+                let text: Option<String> = row.try_get(0)?;
+                let text = text.unwrap_or_default();
+                hash.update(&(text.len() as u64).to_le_bytes());
+                hash.update(text.as_bytes());
+                count += 1;
+                if count > MOST_REVISION_ROWS {
+                    let problem = format!("it gives more than {MOST_REVISION_ROWS} rows");
+                    return Err(SourceProblem::Setting { setting: "revision_query", problem }.into());
+                }
+            }
+            drop(rows);
+            transaction.rollback().await?;
+            Ok(hash.digest())
+        };
+        self.session.wait(work).map_err(|failure: Failure| self.wrong(failure))
     }
 
     fn phase_ticks(&self) -> i64 {
@@ -193,13 +192,11 @@ impl DataSource for PostgresSource {
     }
 
     fn refresh(&self) -> Result<(), SourceError> {
-        self.look()?;
-        lock(&self.revisions).clear();
-        Ok(())
+        self.remembered.refresh(|| self.look())
     }
 
     fn series(&self) -> Result<Vec<SourceSeries>, SourceError> {
-        Ok(self.known()?.table.series().cloned().collect())
+        Ok(self.table()?.series().cloned().collect())
     }
 
     fn read(
@@ -208,14 +205,14 @@ impl DataSource for PostgresSource {
         period: SamplePeriod,
         range: TimeRange,
     ) -> Result<Samples, SourceError> {
-        let known = self.known()?;
-        let of = known.table.get(resource, period).map_err(|problem| self.wrong(problem))?;
+        let table = self.table()?;
+        let of = table.get(resource, period).map_err(|problem| self.wrong(problem))?;
         let len = slots_of(resource, period, range).map_err(|problem| self.wrong(problem))?;
         let (begin, end) = self.bounds(range);
-        let sql = known.table.sql_of_rows(&self.query, of);
+        let sql = table.sql_of_rows(&self.query, of);
         let mut run = Run {
             column: of.name.clone().unwrap_or_else(|| of.column.clone()),
-            time_column: known.table.time.clone(),
+            time_column: table.time.clone(),
             period,
             phase_ticks: self.phase_ticks(),
             range,
@@ -254,59 +251,18 @@ impl DataSource for PostgresSource {
         period: SamplePeriod,
         range: TimeRange,
     ) -> Result<Revision, SourceError> {
-        let known = self.known()?;
-        let of = known.table.get(resource, period).map_err(|problem| self.wrong(problem))?;
+        let table = self.table()?;
+        let of = table.get(resource, period).map_err(|problem| self.wrong(problem))?;
         let mut hash = Xxh3::new();
         // What rows mean depends on the settings; the password is none of them.
         hash.update(format!("{:?} {}", self.config, of.series.data_type).as_bytes());
-        let Some(query) = &self.config.revision_query else {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let slot = now.as_nanos() / self.ttl.as_nanos().max(1);
-            hash.update(&slot.to_le_bytes());
-            return Ok(Revision(hash.digest()));
-        };
-        let remembered = lock(&self.revisions).get(&range).copied();
-        let found = match remembered.filter(|(asked, _)| asked.elapsed() < self.ttl) {
-            Some((_, found)) => found,
-            None => {
-                let asked = Instant::now();
-                let (begin, end) = self.bounds(range);
-                let session = self.session.clone();
-                let sql = format!(
-                    "SELECT q::text FROM (\n{}\n) AS q WHERE $1::timestamptz IS NOT NULL AND $2::timestamptz IS NOT NULL",
-                    query.trim().trim_end_matches(';').trim_end()
-                );
-                let work = async move {
-                    let mut transaction = session.begin().await?;
-                    let mut hash = Xxh3::new();
-                    let mut rows =
-                        sqlx::query(AssertSqlSafe(sql)).bind(begin).bind(end).fetch(&mut *transaction);
-                    let mut count = 0;
-                    while let Some(row) = rows.try_next().await? {
-                        let text: Option<String> = row.try_get(0)?;
-                        let text = text.unwrap_or_default();
-                        hash.update(&(text.len() as u64).to_le_bytes());
-                        hash.update(text.as_bytes());
-                        count += 1;
-                        if count > MOST_REVISION_ROWS {
-                            let problem = format!("it gives more than {MOST_REVISION_ROWS} rows");
-                            return Err(SourceProblem::Setting { setting: "revision_query", problem }.into());
-                        }
-                    }
-                    drop(rows);
-                    transaction.rollback().await?;
-                    Ok(hash.digest())
-                };
-                let found = self.session.wait(work).map_err(|failure: Failure| self.wrong(failure))?;
-                let mut revisions = lock(&self.revisions);
-                if revisions.len() >= MOST_REVISIONS {
-                    revisions.clear();
-                }
-                revisions.insert(range, (asked, found));
-                found
+        match &self.config.revision_query {
+            None => hash.update(&self.remembered.turn().to_le_bytes()),
+            Some(query) => {
+                let found = self.remembered.revision(range, || self.revision_of(query, range))?;
+                hash.update(&found.to_le_bytes());
             }
-        };
-        hash.update(&found.to_le_bytes());
+        }
         Ok(Revision(hash.digest()))
     }
 }
