@@ -71,8 +71,8 @@ pub use error::{
     ColumnName, NotText, NumberProblem, RowError, RowProblem, SourceError, TableProblem, TimeProblem,
 };
 pub use export::{
-    ExportCatalog, ExportColumn, ExportError, ExportFile, ExportFormat, NexusCsv, RowIndex,
-    WriterDescription, export_files, physical_name, writer_descriptions,
+    CatalogFormat, ExportCatalog, ExportColumn, ExportError, ExportFile, ExportFormat, Hdf5Writer, NexusCsv,
+    RowIndex, WriterDescription, export_files, physical_name, writer_descriptions,
 };
 pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};

@@ -169,6 +169,17 @@ fn files_by_period_catalog_and_writer() {
         }
     }
 
+    // One file of all catalogs, of which no process leaves a part behind.
+    let body =
+        export(json!({"type": "Nexus.Writers.Hdf5", "resourcePaths": paths, "filePeriod": "00:20:00"}));
+    let id = submit(&server, &token, "/api/v1/jobs/export", &body);
+    let files = unpacked(&download(&server, &token, &id));
+    for (minute, (name, bytes)) in [0, 20, 40].into_iter().zip(&files) {
+        assert_eq!(*name, format!("2020-01-01T00-{minute:02}-00Z_1_min.h5"));
+        assert!(bytes.starts_with(b"\x89HDF\r\n\x1a\n"));
+    }
+    assert_eq!((files.len(), artifacts(&server)), (3, 5));
+
     // What was exported can be read in again.
     let body =
         export(json!({"resourcePaths": ["/plant/mast/T1/1_s"], "configuration": {"significant-figures": 0}}));

@@ -1,11 +1,12 @@
-//! Exports: how their files are written, one for each catalog and period of files, and what they are called.
+//! Exports: how their files are written, for each period of files one for each catalog or one for all, and what they are called.
 //!
 //! [`ExportFormat::new`] chooses a writer by its name and options, as clients of Nexus do; [`export_files`] says which files
-//! there are, [`ExportFormat::open`] writes one of them, and [`ExportFormat::sidecar`] what describes them. Reading, and where
-//! the files go, is the business of the caller.
+//! there are. [`CatalogFormat::open`] writes one of them, and [`CatalogFormat::sidecar`] what describes them; [`Hdf5Writer`] writes
+//! one that has all catalogs in it. Reading, and where the files go, is the business of the caller.
 
 mod csv;
 mod files;
+mod hdf5;
 mod options;
 mod sidecar;
 mod significant;
@@ -13,10 +14,11 @@ mod significant;
 use std::io::Write;
 
 use serde_json::Value;
-use sheaf_model::{CatalogId, DataType, Properties, SamplePeriod};
+use sheaf_model::{CatalogId, DataType, Properties, ResourceId, SamplePeriod};
 
 pub use self::csv::{NexusCsv, RowIndex};
 pub use self::files::{ExportFile, export_files, physical_name};
+pub use self::hdf5::Hdf5Writer;
 pub use self::options::{ExportError, WriterDescription, writer_descriptions};
 
 use self::csv::NexusCsvWriter;
@@ -42,6 +44,8 @@ pub struct ExportCatalog {
 pub struct ExportColumn {
     /// Resource, representation and arguments: `T1_10_min_mean(k=v)`.
     pub title: String,
+    /// The resource.
+    pub resource: ResourceId,
     /// What is known of the resource.
     pub properties: Properties,
     /// The type of its values.
@@ -60,18 +64,13 @@ impl ExportColumn {
     }
 }
 
-/// How the files of an export are written.
+/// How an export is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum ExportFormat {
-    /// Delimited text as Nexus writes it, with a description.
-    NexusCsv(NexusCsv),
-    /// Parquet.
-    Parquet,
-    /// Arrow.
-    Arrow(ArrowContainer),
-    /// JSON lines.
-    JsonLines,
+    /// A file for each catalog.
+    PerCatalog(CatalogFormat),
+    /// HDF5, with all catalogs in one file: [`Hdf5Writer`].
+    Hdf5,
 }
 
 impl ExportFormat {
@@ -82,10 +81,26 @@ impl ExportFormat {
     pub fn new(kind: &str, options: &Value) -> Result<ExportFormat, ExportError> {
         options::parse(kind, options)
     }
+}
 
+/// How a file of one catalog is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CatalogFormat {
+    /// Delimited text as Nexus writes it, with a description.
+    NexusCsv(NexusCsv),
+    /// Parquet.
+    Parquet,
+    /// Arrow.
+    Arrow(ArrowContainer),
+    /// JSON lines.
+    JsonLines,
+}
+
+impl CatalogFormat {
     /// Whether its files hardly get any smaller.
     pub const fn is_compressed(self) -> bool {
-        matches!(self, ExportFormat::Parquet)
+        matches!(self, CatalogFormat::Parquet)
     }
 
     /// The name of a file.
@@ -95,11 +110,11 @@ impl ExportFormat {
 
     const fn extension(self) -> &'static str {
         match self {
-            ExportFormat::NexusCsv(_) => "csv",
-            ExportFormat::Parquet => "parquet",
-            ExportFormat::Arrow(ArrowContainer::File) => "arrow",
-            ExportFormat::Arrow(ArrowContainer::Stream) => "arrows",
-            ExportFormat::JsonLines => "jsonl",
+            CatalogFormat::NexusCsv(_) => "csv",
+            CatalogFormat::Parquet => "parquet",
+            CatalogFormat::Arrow(ArrowContainer::File) => "arrow",
+            CatalogFormat::Arrow(ArrowContainer::Stream) => "arrows",
+            CatalogFormat::JsonLines => "jsonl",
         }
     }
 
@@ -117,12 +132,14 @@ impl ExportFormat {
         let columns = || catalog.columns.iter().map(ExportColumn::to_write).collect();
         let unit = || TimeUnit::for_times(file.range, period.ticks());
         Ok(match self {
-            ExportFormat::NexusCsv(options) => {
+            CatalogFormat::NexusCsv(options) => {
                 Box::new(NexusCsvWriter::new(out, catalog, file.begin, period, options)?)
             }
-            ExportFormat::Parquet => Box::new(ParquetWriter::new(out, columns(), unit()?)?),
-            ExportFormat::Arrow(container) => Box::new(ArrowWriter::new(out, columns(), unit()?, container)?),
-            ExportFormat::JsonLines => Box::new(JsonLinesWriter::new(out, columns())?),
+            CatalogFormat::Parquet => Box::new(ParquetWriter::new(out, columns(), unit()?)?),
+            CatalogFormat::Arrow(container) => {
+                Box::new(ArrowWriter::new(out, columns(), unit()?, container)?)
+            }
+            CatalogFormat::JsonLines => Box::new(JsonLinesWriter::new(out, columns())?),
         })
     }
 
@@ -134,7 +151,7 @@ impl ExportFormat {
         period: SamplePeriod,
     ) -> Option<(String, String)> {
         match self {
-            ExportFormat::NexusCsv(options) => {
+            CatalogFormat::NexusCsv(options) => {
                 Some(sidecar::sidecar(catalog, files, period, options.row_index))
             }
             _ => None,

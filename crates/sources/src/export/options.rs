@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ExportFormat;
 use super::csv::{NexusCsv, RowIndex};
+use super::{CatalogFormat, ExportFormat};
 use crate::write::ArrowContainer;
 
 /// The most figures that are written; .NET's own limit is far beyond, and no double has more than 17 that count.
@@ -27,6 +27,7 @@ pub struct WriterDescription {
 }
 
 const CSV: &str = "Nexus.Writers.Csv";
+const HDF5: &str = "Nexus.Writers.Hdf5";
 const PARQUET: &str = "Sheaf.Writers.Parquet";
 const ARROW: &str = "Sheaf.Writers.Arrow";
 const JSON: &str = "Sheaf.Writers.Json";
@@ -74,6 +75,12 @@ pub fn writer_descriptions() -> Vec<WriterDescription> {
                     "minimum": 0, "maximum": MOST_FIGURES,
                 },
             }),
+        },
+        WriterDescription {
+            kind: HDF5,
+            label: "HDF5 1.10 (*.h5)",
+            description: "All catalogs in one file, with a group for each catalog and resource",
+            options: json!({}),
         },
         WriterDescription {
             kind: JSON,
@@ -141,26 +148,34 @@ pub(super) fn parse(kind: &str, options: &Value) -> Result<ExportFormat, ExportE
         Value::Object(options) => options,
         other => return Err(ExportError::NoObject { found: name_of(other) }),
     };
-    match kind {
+    let per_catalog = match kind {
         CSV => {
             let options = Options::new(CSV, options, &[ROW_INDEX, FIGURES])?;
             let default = NexusCsv::default();
             let row_index = options.select(ROW_INDEX, RowIndex::ALL.map(|index| (index.key(), index)))?;
             let figures = options.integer(FIGURES)?.map(|figures| figures.clamp(0, MOST_FIGURES) as u8);
-            Ok(ExportFormat::NexusCsv(NexusCsv {
+            CatalogFormat::NexusCsv(NexusCsv {
                 row_index: row_index.unwrap_or(default.row_index),
                 significant_figures: figures.unwrap_or(default.significant_figures),
-            }))
+            })
         }
-        PARQUET => Options::new(PARQUET, options, &[]).map(|_| ExportFormat::Parquet),
+        PARQUET => {
+            Options::new(PARQUET, options, &[])?;
+            CatalogFormat::Parquet
+        }
         ARROW => {
             let options = Options::new(ARROW, options, &[CONTAINER])?;
             let containers = [("file", ArrowContainer::File), ("stream", ArrowContainer::Stream)];
-            Ok(ExportFormat::Arrow(options.select(CONTAINER, containers)?.unwrap_or_default()))
+            CatalogFormat::Arrow(options.select(CONTAINER, containers)?.unwrap_or_default())
         }
-        JSON => Options::new(JSON, options, &[]).map(|_| ExportFormat::JsonLines),
-        _ => Err(ExportError::Writer { kind: kind.to_owned() }),
-    }
+        JSON => {
+            Options::new(JSON, options, &[])?;
+            CatalogFormat::JsonLines
+        }
+        HDF5 => return Options::new(HDF5, options, &[]).map(|_| ExportFormat::Hdf5),
+        _ => return Err(ExportError::Writer { kind: kind.to_owned() }),
+    };
+    Ok(ExportFormat::PerCatalog(per_catalog))
 }
 
 const fn name_of(value: &Value) -> &'static str {
@@ -240,7 +255,8 @@ mod tests {
     fn options_as_texts_and_as_numbers() {
         let csv = |options| ExportFormat::new(CSV, &options);
         let expected = |row_index, significant_figures| {
-            Ok(ExportFormat::NexusCsv(NexusCsv { row_index, significant_figures }))
+            let csv = CatalogFormat::NexusCsv(NexusCsv { row_index, significant_figures });
+            Ok(ExportFormat::PerCatalog(csv))
         };
         assert_eq!(csv(Value::Null), expected(RowIndex::Number, 4));
         assert_eq!(csv(json!({FIGURES: null, ROW_INDEX: null})), expected(RowIndex::Number, 4));
@@ -248,14 +264,15 @@ mod tests {
         assert_eq!(csv(json!({FIGURES: 99})), expected(RowIndex::Number, 30));
         assert_eq!(csv(json!({FIGURES: "-3"})), expected(RowIndex::Number, 0));
         let arrow = ExportFormat::new(ARROW, &json!({CONTAINER: "stream"}));
-        assert_eq!(arrow, Ok(ExportFormat::Arrow(ArrowContainer::Stream)));
+        let expected = CatalogFormat::Arrow(ArrowContainer::Stream);
+        assert_eq!(arrow, Ok(ExportFormat::PerCatalog(expected)));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         let error = |kind: &str, options| ExportFormat::new(kind, &options).unwrap_err().to_string();
         assert!(
-            error("Nexus.Writers.Mat73", json!({})).contains("`Nexus.Writers.Csv`, `Sheaf.Writers.Json`")
+            error("Nexus.Writers.Mat73", json!({})).contains("`Nexus.Writers.Csv`, `Nexus.Writers.Hdf5`")
         );
         assert_eq!(
             error(CSV, json!({FIGURES: "four"})),

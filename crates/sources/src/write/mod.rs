@@ -85,6 +85,9 @@ pub enum WriteError {
     /// Arrow can't be made of it.
     #[error("can't write the table as Arrow")]
     Arrow(#[source] ::arrow_schema::ArrowError),
+    /// HDF5 can't be made of it.
+    #[error("can't write the table as HDF5")]
+    Hdf5(#[from] rust_hdf5::Hdf5Error),
     /// A time beyond what Parquet and Arrow can say.
     #[error(
         "Parquet and Arrow have times in nanoseconds from 1677-09-21 to 2262-04-11, and in microseconds at any time; {time} is \

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use sheaf_model::{DataType, Properties, SamplePeriod, Tick, TimeRange, Values};
 use sheaf_sources::{
-    ExportCatalog, ExportColumn, ExportFile, ExportFormat, WriteValues, export_files, writer_descriptions,
+    CatalogFormat, ExportCatalog, ExportColumn, ExportFile, ExportFormat, WriteValues, export_files,
+    writer_descriptions,
 };
 
 use crate::integration::common::read;
@@ -15,6 +16,7 @@ fn properties(value: Value) -> Properties {
 fn catalog() -> ExportCatalog {
     let column = |title: &str, value| ExportColumn {
         title: title.to_owned(),
+        resource: title.split('_').next().unwrap().parse().unwrap(),
         properties: properties(value),
         data_type: DataType::Float64,
     };
@@ -33,7 +35,7 @@ fn whole(begin: &str, end: &str) -> ExportFile {
     export_files(range, None).next().unwrap()
 }
 
-fn write(format: ExportFormat, file: &ExportFile, period: SamplePeriod, columns: &[Vec<f64>]) -> Vec<u8> {
+fn write(format: CatalogFormat, file: &ExportFile, period: SamplePeriod, columns: &[Vec<f64>]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut writer = format.open(&mut bytes, &catalog(), file, period).unwrap();
     let rows = columns[0].len();
@@ -50,8 +52,11 @@ fn write(format: ExportFormat, file: &ExportFile, period: SamplePeriod, columns:
     bytes
 }
 
-fn csv(options: Value) -> ExportFormat {
-    ExportFormat::new("Nexus.Writers.Csv", &options).unwrap()
+fn csv(options: Value) -> CatalogFormat {
+    match ExportFormat::new("Nexus.Writers.Csv", &options).unwrap() {
+        ExportFormat::PerCatalog(csv) => csv,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
@@ -161,7 +166,7 @@ fn the_sidecar_describes_the_files() {
             },
         })
     );
-    assert!(ExportFormat::Parquet.sidecar(&catalog(), &files, "10_min".parse().unwrap()).is_none());
+    assert!(CatalogFormat::Parquet.sidecar(&catalog(), &files, "10_min".parse().unwrap()).is_none());
 }
 
 /// What is exported as text is read in again, with all its digits if they were asked for.
@@ -185,7 +190,10 @@ fn csv_is_read_in_again() {
 fn every_writer_writes() {
     let file = whole("2020-01-01", "2020-01-01T00:01");
     for writer in writer_descriptions() {
-        let format = ExportFormat::new(writer.kind, &Value::Null).unwrap();
+        // HDF5 is of all catalogs together, and has tests of its own.
+        let ExportFormat::PerCatalog(format) = ExportFormat::new(writer.kind, &Value::Null).unwrap() else {
+            continue;
+        };
         let bytes = write(format, &file, "1_s".parse().unwrap(), &[vec![1.0; 60], vec![f64::NAN; 60]]);
         assert!(bytes.len() > 500, "{}", writer.kind);
     }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use sheaf_engine::{Base, Resolved};
 use sheaf_model::legality::{check_base, check_range};
 use sheaf_model::{CatalogId, DataType, Kind, ResourcePath, SamplePeriod, TimeRange};
-use sheaf_sources::{ExportCatalog, ExportColumn, ExportFormat, TimeUnit};
+use sheaf_sources::{CatalogFormat, ExportCatalog, ExportColumn, ExportFormat, TimeUnit};
 use sheaf_store::Snapshot;
 
 use super::{ExportParameters, Precision};
@@ -119,7 +119,11 @@ impl Request {
                 )));
             }
         }
-        if let (Some(range), Some(ExportFormat::Parquet | ExportFormat::Arrow(_))) = (range, format) {
+        if let (
+            Some(range),
+            Some(ExportFormat::PerCatalog(CatalogFormat::Parquet | CatalogFormat::Arrow(_))),
+        ) = (range, format)
+        {
             TimeUnit::for_times(range, period.ticks()).map_err(ApiError::unprocessable)?;
         }
         Ok(Request { paths, range, period, file_period, format })
@@ -241,7 +245,8 @@ async fn catalogs(
         };
         let PlannedCatalog { catalog, items, .. } = &mut planned[place];
         let title = title(&item.path, &catalog.columns);
-        catalog.columns.push(ExportColumn { title, properties, data_type });
+        let resource = item.path.resource().clone();
+        catalog.columns.push(ExportColumn { title, resource, properties, data_type });
         items.push(item);
     }
     Ok(planned)
@@ -272,10 +277,12 @@ mod tests {
             ("/a/b/T1/10_min_mean(k=v)", "T1_10_min_mean(k=v)"),
             ("/a/b/T1/10_min_mean#base=1_s", "T1_10_min_mean#base=1_s"),
         ] {
-            let title = title(&path.parse().unwrap(), &columns);
+            let path: ResourcePath = path.parse().unwrap();
+            let title = title(&path, &columns);
             assert_eq!(title, expected);
             columns.push(ExportColumn {
                 title,
+                resource: path.resource().clone(),
                 properties: Properties::default(),
                 data_type: DataType::Float64,
             });
