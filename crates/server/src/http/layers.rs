@@ -154,7 +154,7 @@ async fn watched(State(app): State<Shared>, mut request: Request, next: Next) ->
     headers.insert(VERSIONS, HeaderValue::from_static("1, 2"));
     headers.entry("x-content-type-options").or_insert(HeaderValue::from_static("nosniff"));
     span.in_scope(|| {
-        let after_ms = after.as_secs_f64() * 1e3;
+        let after_ms = after.as_micros() as f64 / 1e3;
         let changes = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
         if status.is_server_error() || status.is_client_error() || changes {
             tracing::info!(status = status.as_u16(), after_ms, "answered");

@@ -113,7 +113,7 @@ impl Works {
             let ending = ending(&job, &running, result);
             let after = begun.elapsed();
             context.app.jobs.counts.ended(&job, &ending, running.stopped(), after);
-            let after_ms = after.as_secs_f64() * 1e3;
+            let after_ms = after.as_micros() as f64 / 1e3;
             match &ending {
                 Ending::Faulted { failure } | Ending::Again { failure, .. } => {
                     tracing::warn!(job = %job.id, kind = job.kind, after_ms, failure, "job failed");
