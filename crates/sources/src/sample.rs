@@ -36,7 +36,7 @@ const WIND_SPEEDS: [f64; 60] = [
 pub struct SampleConfig {
     /// Whether samples are there only for requests that bring along the user `test` and the password `1234`: to try out how
     /// clients hand on credentials.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_sign_in: bool,
 }
 

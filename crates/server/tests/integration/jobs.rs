@@ -219,6 +219,7 @@ fn what_is_wrong_is_said_before_a_job_is_accepted() {
         (json!({"resourcePaths": ["/plant/mast/T1/10_min_maen"]}), 422, "did you mean `mean`"),
         (json!({"resourcePaths": ["/plant/mast/T9/10_min_mean"]}), 422, "T9"),
         (json!({"resourcePaths": ["/plant/mast/T1/1_s", "/plant/mast/T1/1_min_mean"]}), 422, "one period"),
+        (json!({"resourcePaths": ["/a/b/T1/1_s", "/a_b/T1/1_s"]}), 422, "both be called a_b"),
         (json!({"resourcePaths": ["/plant/mast/T1/1500_ms_mean"]}), 422, "1500_ms"),
         (json!({"type": "Nexus.Writers.Stone"}), 422, "`Nexus.Writers.Csv`"),
         (json!({"configuration": {"significant-figures": "four"}}), 422, "significant-figures"),

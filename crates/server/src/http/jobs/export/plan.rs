@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use sheaf_engine::{Base, Resolved};
 use sheaf_model::legality::{check_base, check_range};
 use sheaf_model::{CatalogId, DataType, Kind, ResourcePath, SamplePeriod, TimeRange};
-use sheaf_sources::{CatalogFormat, ExportCatalog, ExportColumn, ExportFormat, TimeUnit};
+use sheaf_sources::{CatalogFormat, ExportCatalog, ExportColumn, ExportFormat, TimeUnit, physical_name};
 use sheaf_store::Snapshot;
 
 use super::{ExportParameters, Precision};
@@ -100,6 +100,9 @@ impl Request {
                 other.period()
             )));
         }
+        if format.is_some() {
+            check_names(&paths)?;
+        }
         let (begin, end) = (parameters.begin.0, parameters.end.0);
         let range = match begin == end {
             true => None,
@@ -128,6 +131,23 @@ impl Request {
         }
         Ok(Request { paths, range, period, file_period, format })
     }
+}
+
+/// Checks that no two catalogs would have files of the same names.
+fn check_names(paths: &[ResourcePath]) -> Result<(), ApiError> {
+    let mut names: HashMap<String, &CatalogId> = HashMap::new();
+    for catalog in paths.iter().map(ResourcePath::catalog) {
+        let name = physical_name(catalog);
+        match names.get(&name) {
+            Some(&other) if other != catalog => {
+                return Err(ApiError::unprocessable(format!(
+                    "files of the catalogs `{other}` and `{catalog}` would both be called {name}: export one after the other"
+                )));
+            }
+            _ => names.insert(name, catalog),
+        };
+    }
+    Ok(())
 }
 
 fn file_period(
