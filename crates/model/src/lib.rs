@@ -29,6 +29,7 @@ mod catalog;
 mod data_type;
 mod hierarchy;
 mod ids;
+mod interpretation;
 mod kind;
 mod locator;
 mod properties;
@@ -48,6 +49,7 @@ pub use hierarchy::{
     CatalogNode, Dropped, Hierarchy, LinkError, Offer, Refusal, Registration, admit, fold_catalogs,
 };
 pub use ids::{CatalogId, CatalogPath, IdError, ParameterKey, RegistrationError, ResourceId};
+pub use interpretation::{EnergyUnit, Interpretation, UnknownInterpretation};
 pub use kind::{Kind, UnknownKind};
 pub use locator::file_path;
 pub use properties::{Properties, PropertyError};

@@ -5,8 +5,10 @@ use std::io;
 
 use sheaf_model::{SamplePeriod, write_quoted};
 
+use crate::meters::MeterProblem;
 use crate::source::SourceProblem;
 use crate::table::Place;
+use crate::weather::WeatherProblem;
 
 /// An input that can't be read. No sample of it must be used then.
 #[derive(Debug, thiserror::Error)]
@@ -376,6 +378,12 @@ pub enum TableProblem {
         /// The period.
         period: SamplePeriod,
     },
+    /// A weather file.
+    #[error(transparent)]
+    Weather(WeatherProblem),
+    /// A file of meters.
+    #[error(transparent)]
+    Meters(MeterProblem),
 }
 
 /// A column in a message: its number from 1 and its title, or a key.
@@ -522,6 +530,34 @@ pub enum RowProblem {
     /// No time.
     #[error("{0}")]
     Time(TimeProblem),
+    /// A line that ends too soon.
+    #[error("the line has only {found} {what} of {least}; the file is cut off or damaged")]
+    CutOff {
+        /// How many it has.
+        found: usize,
+        /// How many it should have, at least.
+        least: usize,
+        /// Of what: characters or fields.
+        what: &'static str,
+    },
+    /// A field without text.
+    #[error("the {what} is missing")]
+    Missing {
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// A trace that means several things.
+    #[error("is not {}, which an earlier row says of the same trace", Shown(before))]
+    Differs {
+        /// What the earlier row says.
+        before: String,
+    },
+    /// A field that is not what it should be.
+    #[error("is no {wanted}")]
+    Form {
+        /// What it should be, with an example.
+        wanted: String,
+    },
 }
 
 impl RowProblem {
@@ -544,6 +580,8 @@ impl RowProblem {
                 | RowProblem::LongName { .. }
                 | RowProblem::Flag
                 | RowProblem::Nested
+                | RowProblem::Form { .. }
+                | RowProblem::Differs { .. }
         )
     }
 }

@@ -47,6 +47,7 @@ mod folder;
 mod guard;
 mod input;
 mod json;
+mod meters;
 mod nexus;
 mod open;
 mod parquet;
@@ -60,6 +61,7 @@ mod spacing;
 mod table;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod weather;
 mod write;
 
 pub use arrow::ArrowReader;
@@ -77,6 +79,11 @@ pub use export::{
 pub use folder::{FolderConfig, FolderSource};
 pub use input::{Compression, Input};
 pub use json::JsonLinesReader;
+pub use meters::{
+    BlacklistRow, GreenButton, GreenButtonMeter, MappingRow, MetadataRow, MeterInterval, MeterProblem,
+    MeterRecord, MeterRows, OeemFolder, ProjectRow, RefusedMeter, Trace, TraceBatch, TraceReader,
+    read_blacklist, read_green_button, read_mappings, read_metadata, read_projects,
+};
 pub use nexus::{NexusConfig, NexusSource};
 pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};
 pub use parquet::{ParquetOptions, ParquetReader};
@@ -88,6 +95,12 @@ pub use source::{DataSource, Revision, SourceProblem, SourceSeries};
 pub use spacing::{MOST_JITTER, Slots, Spacing, most_jitter_ticks, spacing};
 pub use table::{
     Batch, Column, ColumnValues, Detected, Metadata, NexusTitle, Place, Report, Rows, Seen, Summary, Table,
+};
+pub use weather::{
+    FileStation, HOURS_PER_NORMAL_YEAR, MOST_INTERPOLATED_MINUTES, NearStation, NormalYear, Observation,
+    Position, Station, StationError, StationQuality, TemperatureUnit, UnknownWeatherFormat, WeatherData,
+    WeatherFile, WeatherFormat, WeatherOptions, WeatherProblem, WeatherReport, ZipArea, hourly_means,
+    nearest_stations, read_weather, station, stations, zip_area,
 };
 pub use write::{
     ArrowContainer, ArrowWriter, CsvWriter, JsonLinesWriter, ParquetWriter, TableWriter, TimeUnit,

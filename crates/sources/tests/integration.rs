@@ -10,6 +10,7 @@ mod integration {
     mod folders;
     mod json_lines;
     mod malformed;
+    mod meters;
     mod nexus;
     mod parquet;
     mod properties;
@@ -17,4 +18,5 @@ mod integration {
     mod samples;
     mod tables;
     mod times;
+    mod weather;
 }

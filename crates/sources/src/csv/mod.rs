@@ -22,11 +22,13 @@ pub use options::{
 pub use reader::CsvReader;
 
 // What other kinds of tables have in common with text.
+pub(crate) use ahead::Ahead;
+pub(crate) use blocks::{Block, Blocks};
 pub(crate) use detect::{SERIES_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES, clash, plain, rank, unix_unit};
 pub(crate) use number::{Number, parse_flag, parse_number};
 pub(crate) use parse::{LONGEST_NAME, Values};
 pub(crate) use reader::{MOST_SERIES, Order};
-pub(crate) use record::MOST_FIELDS;
+pub(crate) use record::{BadRecord, MOST_FIELDS, Records, Step};
 pub(crate) use time::{DateCache, TimeReader, check_format, parse_iso};
 pub(crate) use title::{decode, split_unit};
 pub(crate) use zone::{Instant, Zone, in_range, parse_offset};
