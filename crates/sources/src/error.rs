@@ -531,7 +531,7 @@ pub enum RowProblem {
     #[error("{0}")]
     Time(TimeProblem),
     /// A line that ends too soon.
-    #[error("the line has only {found} {what} of {least}; the file is cut off or damaged")]
+    #[error("the line has only {found} of {least} {what}; the file is cut off or damaged")]
     CutOff {
         /// How many it has.
         found: usize,

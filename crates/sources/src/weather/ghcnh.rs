@@ -9,7 +9,7 @@ use sheaf_model::Tick;
 
 use super::isd::is_rejected;
 use super::lines::{Lines, decimal, digits, text};
-use super::{FileStation, Reading, Reports, WeatherProblem, named, position, utc};
+use super::{FileStation, Parts, Reading, Reports, WeatherProblem, named, position, utc};
 use crate::csv::{DateCache, parse_iso};
 use crate::error::{RowProblem, SourceError, TableProblem};
 
@@ -107,7 +107,7 @@ impl Columns {
     }
 }
 
-pub(super) fn read(lines: &mut Lines) -> Result<Reports, SourceError> {
+pub(super) fn read(lines: &mut Lines) -> Result<Parts, SourceError> {
     let wrong = |problem| TableProblem::Weather(problem);
     if !lines.advance()? {
         return Err(lines.refuse(wrong(WeatherProblem::Header { wanted: "the titles of a GHCNh file" })));
@@ -142,7 +142,7 @@ pub(super) fn read(lines: &mut Lines) -> Result<Reports, SourceError> {
             .ok_or_else(|| wrong_in(columns.temperature, "temperature in °C like `-3.9`"))?;
         reports.add(at, reading).map_err(|problem| lines.refuse(wrong(problem)))?;
     }
-    Ok(reports)
+    Ok(reports.into_parts())
 }
 
 /// Remarks may hold quotes, which mean nothing here.

@@ -8,7 +8,7 @@
 //! left out, and counted.
 
 use super::lines::{Lines, digits, text};
-use super::{FileStation, Reading, Reports, WeatherProblem, position, utc};
+use super::{FileStation, Parts, Reading, Reports, WeatherProblem, position, utc};
 use crate::error::{RowProblem, SourceError, TableProblem};
 
 /// Control data and mandatory data; what follows is optional.
@@ -24,7 +24,7 @@ pub(super) fn is_isd(line: &[u8]) -> bool {
         && matches!(line[34], b'+' | b'-')
 }
 
-pub(super) fn read(lines: &mut Lines) -> Result<Reports, SourceError> {
+pub(super) fn read(lines: &mut Lines) -> Result<Parts, SourceError> {
     let mut reports = Reports::default();
     let mut ids = [0; 11];
     while lines.advance()? {
@@ -51,7 +51,7 @@ pub(super) fn read(lines: &mut Lines) -> Result<Reports, SourceError> {
     if reports.report.rows == 0 {
         return Err(lines.refuse(TableProblem::Weather(WeatherProblem::Header { wanted: "a report of ISD" })));
     }
-    Ok(reports)
+    Ok(reports.into_parts())
 }
 
 fn station(line: &[u8]) -> FileStation {

@@ -282,16 +282,14 @@ pub fn read_weather(input: Input, options: &WeatherOptions) -> Result<WeatherFil
     }
     let format = options.format.unwrap_or_else(|| WeatherFormat::of_text(&head));
     let whole: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(text));
-    if format == WeatherFormat::Table {
-        return table::read(Input::reader(name, whole), options);
-    }
-    let mut lines = Lines::new(name, whole);
-    let (station, data, report) = match format {
-        WeatherFormat::Isd => isd::read(&mut lines)?.into_parts(),
-        WeatherFormat::Ghcnh => ghcnh::read(&mut lines)?.into_parts(),
-        WeatherFormat::Tmy3 => tmy3::read(&mut lines)?,
-        WeatherFormat::Epw | WeatherFormat::Table => epw::read(&mut lines)?,
+    let read: fn(&mut Lines) -> Result<Parts, SourceError> = match format {
+        WeatherFormat::Table => return table::read(Input::reader(name, whole), options),
+        WeatherFormat::Isd => isd::read,
+        WeatherFormat::Ghcnh => ghcnh::read,
+        WeatherFormat::Tmy3 => tmy3::read,
+        WeatherFormat::Epw => epw::read,
     };
+    let (station, data, report) = read(&mut Lines::new(name, whole))?;
     Ok(WeatherFile { format, station, data, report })
 }
 

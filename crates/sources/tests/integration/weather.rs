@@ -93,7 +93,7 @@ fn damaged_isd_is_refused_with_its_line() {
     let good = isd("200701010051", "FM-15", "+01001");
     assert_eq!(
         message(format!("{good}\n{}", &good[..90])),
-        "test, line 3: the line has only 90 characters of 105; the file is cut off or damaged: \
+        "test, line 3: the line has only 90 of 105 characters; the file is cut off or damaged: \
          `0000722874931342007010100514+34028-118296FM-15+0056KCQT V0309999C000052200059N01…`"
     );
     assert_eq!(
@@ -141,7 +141,7 @@ fn a_typical_year_that_is_damaged() {
     );
     assert_eq!(
         message(lines[..100].join("\n") + "\n01/05/1988"),
-        "test, line 101: the line has only 1 fields of 5; the file is cut off or damaged: `01/05/1988`"
+        "test, line 101: the line has only 1 of 5 fields; the file is cut off or damaged: `01/05/1988`"
     );
     let broken = |from: &str, to: &str| message(text.replacen(from, to, 1));
     assert!(
