@@ -1,0 +1,6 @@
+//! Metering seen from outside: one binary, one module per promise.
+
+#[cfg(test)]
+mod integration {
+    mod records;
+}
