@@ -18,6 +18,7 @@ use sea_orm::{
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::coalesced::Coalesced;
+use crate::datastore::Datastore;
 use crate::error::{DatabaseError, Failure};
 use crate::migration::{self, Standing};
 use crate::pulse::{self, Pulses};
@@ -243,6 +244,11 @@ impl Database {
     /// Work that takes time, and what it leaves behind.
     pub fn jobs(&self) -> Jobs {
         Jobs::new(self.clone())
+    }
+
+    /// Projects, traces, meter runs and aggregation runs.
+    pub fn datastore(&self) -> Datastore {
+        Datastore::new(self.clone())
     }
 
     /// Closes all connections, once the views and transactions on them have ended. Not needed for what is committed to

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod catalogs;
 pub(crate) mod claims;
 pub(crate) mod commits;
+pub(crate) mod datastore;
 pub(crate) mod generations;
 pub(crate) mod head;
 pub(crate) mod jobs;

@@ -63,6 +63,24 @@ pub enum RepositoryError {
         /// What is wrong, and what would be right.
         problem: String,
     },
+    /// Something else has this name already.
+    #[error("a {what} with this {field} already exists: `{}`", value.escape_debug())]
+    Exists {
+        /// What kind of thing.
+        what: &'static str,
+        /// What must be unique.
+        field: &'static str,
+        /// The name.
+        value: String,
+    },
+    /// What it refers to is not there.
+    #[error("there is no {what} `{}`", value.escape_debug())]
+    Missing {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its id or name.
+        value: String,
+    },
     /// Another source is mounted there.
     #[error("{mount}: a source of kind `{kind}` is mounted there; remove it first")]
     Mounted {
@@ -106,7 +124,13 @@ pub enum RepositoryError {
 impl RepositoryError {
     /// Whether what was asked for can't be, and not the database failed.
     pub fn is_invalid_input(&self) -> bool {
-        matches!(self, RepositoryError::Invalid { .. } | RepositoryError::Mounted { .. })
+        matches!(
+            self,
+            RepositoryError::Invalid { .. }
+                | RepositoryError::Exists { .. }
+                | RepositoryError::Missing { .. }
+                | RepositoryError::Mounted { .. }
+        )
     }
 
     pub(crate) fn new(

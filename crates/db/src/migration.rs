@@ -10,6 +10,7 @@ mod m0002_metadata;
 mod m0003_access;
 mod m0004_jobs;
 pub(crate) mod m0005_catalogs;
+mod m0006_datastore;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_access::Migration),
             Box::new(m0004_jobs::Migration),
             Box::new(m0005_catalogs::Migration),
+            Box::new(m0006_datastore::Migration),
         ]
     }
 

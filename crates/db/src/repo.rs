@@ -3,6 +3,7 @@
 
 mod access;
 mod attachments;
+pub mod datastore;
 mod jobs;
 mod metadata;
 mod overrides;

@@ -14,7 +14,7 @@ use sea_orm::{
 };
 
 /// Rows of an insert at most, a power of two. `examples/manifest_speed.rs` measures what another number does.
-/// The widest table has 16 columns, and SQLite allows 32 766 parameters, PostgreSQL 65 535.
+/// The widest table has 36 columns, and SQLite allows 32 766 parameters, PostgreSQL 65 535.
 const INSERT_ROWS: usize = 256;
 
 /// Values of a list at most, a power of four.
@@ -84,6 +84,60 @@ impl Sql {
         self.values.push(value.into());
         placeholder(&mut self.text, self.backend, self.values.len());
         self
+    }
+
+    /// Ids, as a subquery: however many there are, they are one parameter.
+    pub(crate) fn ids(self, ids: &[i64]) -> Sql {
+        self.elements(serde_json::to_string(ids).unwrap_or_default(), "bigint")
+    }
+
+    /// Texts, likewise.
+    pub(crate) fn texts(self, texts: &[&str]) -> Sql {
+        self.elements(serde_json::to_string(texts).unwrap_or_default(), "text")
+    }
+
+    fn elements(self, list: String, postgres_type: &str) -> Sql {
+        match self.backend {
+            DbBackend::Sqlite => self.text("(SELECT \"value\" FROM json_each(").value(list).text("))"),
+            _ => self
+                .text(&format!("(SELECT \"value\"::{postgres_type} FROM json_array_elements_text("))
+                .value(list)
+                .text("::json))"),
+        }
+    }
+
+    /// The ids of a table in ranges that don't overlap, as a subquery.
+    pub(crate) fn ids_between(self, table: &str, ranges: &[(i64, i64)]) -> Sql {
+        let list = serde_json::to_string(ranges).unwrap_or_default();
+        let (begin, end) = match self.backend {
+            DbBackend::Sqlite => ("json_extract(r.\"value\", '$[0]')", "json_extract(r.\"value\", '$[1]')"),
+            _ => ("(r.\"value\"->>0)::bigint", "(r.\"value\"->>1)::bigint"),
+        };
+        let sql = self.text("(SELECT t.\"id\" FROM ");
+        let sql = match sql.backend {
+            DbBackend::Sqlite => sql.text("json_each(").value(list).text(")"),
+            _ => sql.text("json_array_elements(").value(list).text("::json)"),
+        };
+        // SQLite takes this for an order: first the ranges, then what is in them.
+        sql.text(&format!(" AS r CROSS JOIN \"{table}\" AS t WHERE t.\"id\" BETWEEN {begin} AND {end})"))
+    }
+
+    /// One more condition, if there is a value: that the column has it.
+    pub(crate) fn and_is(self, column: &str, value: Option<impl Into<Value>>) -> Sql {
+        match value {
+            Some(value) => self.text(&format!(" AND {column} = ")).value(value),
+            None => self,
+        }
+    }
+
+    /// One more condition, if there are any ids: that the column has one of them.
+    pub(crate) fn and_in(self, column: &str, ids: Option<&[i64]>) -> Sql {
+        match ids {
+            // In an index of this column, the others are in order for one id.
+            Some(&[id]) => self.and_is(column, Some(id)),
+            Some(ids) => self.text(&format!(" AND {column} IN ")).ids(ids),
+            None => self,
+        }
     }
 
     /// The order of a page, and how many rows it has at most.
@@ -310,6 +364,29 @@ pub(crate) async fn insert<E: Table>(
                 .await?;
         }
     }
+}
+
+/// Sets columns of rows with an `id`. Each tuple of values begins with that; no id must come twice.
+pub(crate) async fn update<E: Table>(
+    transaction: &DatabaseTransaction,
+    columns: &[&str],
+    values: Vec<Value>,
+) -> Result<(), DbErr> {
+    let table = quoted(&E::default());
+    let set: Vec<String> = columns
+        .iter()
+        .enumerate()
+        // Both databases call the columns of `VALUES` so.
+        .map(|(at, column)| format!("\"{column}\" = \"new\".\"column{}\"", at + 2))
+        .collect();
+    let head = format!("UPDATE {table} SET {} FROM (VALUES ", set.join(", "));
+    let tail = format!(") AS \"new\" WHERE {table}.\"id\" = \"new\".\"column1\"");
+    let width = columns.len() + 1;
+    for chunk in in_chunks(values, width, INSERT_ROWS) {
+        let sql = Sql::new(transaction, head.as_str()).tuples(chunk, width).text(&tail);
+        sql.execute(transaction).await?;
+    }
+    Ok(())
 }
 
 /// Cuts tuples of `width` values into chunks of `most` tuples, and the rest into chunks whose sizes are powers of two.

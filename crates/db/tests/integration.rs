@@ -7,6 +7,7 @@ mod integration {
     mod catalogs;
     mod crash;
     mod damage;
+    mod datastore;
     mod flips;
     mod jobs;
     mod laws;
@@ -15,6 +16,7 @@ mod integration {
     mod opening;
     mod pulse;
     mod rows;
+    mod runs;
     mod several;
     mod together;
     mod worker;
