@@ -91,9 +91,10 @@ impl Sql {
         self.elements(serde_json::to_string(ids).unwrap_or_default(), "bigint")
     }
 
-    /// Texts, likewise.
+    /// Texts, likewise. Those with a zero character are left out: PostgreSQL does not take them, and no row has one.
     pub(crate) fn texts(self, texts: &[&str]) -> Sql {
-        self.elements(serde_json::to_string(texts).unwrap_or_default(), "text")
+        let texts: Vec<&&str> = texts.iter().filter(|text| !text.contains('\0')).collect();
+        self.elements(serde_json::to_string(&texts).unwrap_or_default(), "text")
     }
 
     fn elements(self, list: String, postgres_type: &str) -> Sql {
@@ -124,7 +125,8 @@ impl Sql {
 
     /// One more condition, if there is a value: that the column has it.
     pub(crate) fn and_is(self, column: &str, value: Option<impl Into<Value>>) -> Sql {
-        match value {
+        match value.map(Into::into) {
+            Some(Value::String(Some(text))) if text.contains('\0') => self.text(" AND FALSE"),
             Some(value) => self.text(&format!(" AND {column} = ")).value(value),
             None => self,
         }

@@ -16,6 +16,8 @@ use sheaf_db::{Database, Hold, RepositoryError};
 
 use super::datastore::{NOW, add_projects, add_traces, both, trace};
 
+const NOTHING: [i64; 0] = [];
+
 const LEASE: Duration = Duration::from_secs(10);
 
 fn at(seconds: i64) -> Micros {
@@ -139,7 +141,7 @@ async fn current(datastore: &Datastore) -> Vec<i64> {
 async fn a_run_from_begin_to_end() {
     for test in both().await {
         let datastore = test.open().await.datastore();
-        assert_eq!(claim(&datastore, 1, 9, NOW).await, []);
+        assert_eq!(claim(&datastore, 1, 9, NOW).await, NOTHING);
         let (project, traces, inserted) = two_runs(&datastore).await;
         assert_eq!(inserted, Inserted { batch: 1, ids: vec![1, 2] });
         let supplied = NewMeterRun {
@@ -176,7 +178,7 @@ async fn a_run_from_begin_to_end() {
         assert_eq!(second.trace.unwrap().trace_id, "a");
         assert_eq!(second.project.unwrap().project_id, "p");
         assert_eq!(claim(&datastore, 2, 9, at(1)).await, [2]);
-        assert_eq!(claim(&datastore, 2, 9, at(1)).await, []);
+        assert_eq!(claim(&datastore, 2, 9, at(1)).await, NOTHING);
 
         let lost = datastore.finish_runs(3, vec![done(1)], at(2)).await.unwrap();
         assert_eq!(lost, [false]);
@@ -254,7 +256,7 @@ async fn who_loses_a_lease_changes_nothing() {
         let (.., inserted) = two_runs(&datastore).await;
         let ids = inserted.ids;
         assert_eq!(claim(&datastore, 1, 9, at(0)).await, ids);
-        assert_eq!(claim(&datastore, 2, 9, at(10)).await, [], "the leases have not ended");
+        assert_eq!(claim(&datastore, 2, 9, at(10)).await, NOTHING, "the leases have not ended");
         let renewed = datastore.renew_runs(1, &ids[1..], LEASE, at(9)).await.unwrap();
         assert_eq!(renewed, [Hold::Held]);
         assert_eq!(claim(&datastore, 2, 9, at(11)).await, ids[..1]);
@@ -267,7 +269,7 @@ async fn who_loses_a_lease_changes_nothing() {
         // Late, but nobody else has taken it.
         assert_eq!(datastore.finish_runs(1, vec![done(ids[1])], at(90)).await.unwrap(), [true]);
         assert_eq!(claim(&datastore, 3, 9, at(91)).await, ids[..1]);
-        assert_eq!(claim(&datastore, 4, 9, at(200)).await, []);
+        assert_eq!(claim(&datastore, 4, 9, at(200)).await, NOTHING);
         let run = datastore.run(ids[0]).await.unwrap().unwrap();
         assert_eq!((run.status, run.attempt, run.started), (RunStatus::Failed, 3, Some(at(0))));
         let message = run.failure_message.unwrap();
@@ -382,7 +384,7 @@ async fn the_latest_success_is_current_whatever_is_deleted() {
         assert_eq!((parts.periods.len(), parts.groups.len(), parts.models.len()), (4, 2, 4));
         assert_eq!(parts.derivatives.len(), 4);
         assert_eq!(datastore.delete_traces(&traces).await.unwrap(), 2);
-        assert_eq!(current(&datastore).await, []);
+        assert_eq!(current(&datastore).await, NOTHING);
         assert_eq!(datastore.derivatives(&DerivativeFilter::default(), Page::ALL).await.unwrap(), []);
     }
 }

@@ -185,7 +185,8 @@ impl Datastore {
             "SELECT \"id\", \"trace_interpretation\", \"interpretation\", \"unit\", \
              \"baseline_value\", \"baseline_lower\", \"baseline_upper\", \"baseline_n\", \
              \"reporting_value\", \"reporting_lower\", \"reporting_upper\", \"reporting_n\" \
-             FROM \"metering_meterderivative\" WHERE \"id\" IN (",
+             FROM \"metering_meterderivative\" WHERE \"id\" IN (\
+             SELECT \"id\" FROM \"metering_meterderivative\" WHERE \"id\" IN ",
         );
         sql = sql.ids(&selection.derivatives);
         for (column, ids) in [("project_id", &selection.projects), ("trace_id", &selection.traces)] {

@@ -217,8 +217,9 @@ impl Datastore {
 
     /// The row with this name.
     pub(super) async fn find_named<E: Named>(&self, name: &str) -> Result<Option<E::Row>, RepositoryError> {
-        let condition = format!(" WHERE \"{}\" = ", E::NAME);
-        Ok(self.rows::<E>(|sql| sql.text(&condition).value(name)).await?.into_iter().next())
+        let column = format!("\"{}\"", E::NAME);
+        let rows = self.rows::<E>(|sql| sql.text(" WHERE TRUE").and_is(&column, Some(name))).await?;
+        Ok(rows.into_iter().next())
     }
 
     /// The ids and names of all rows, by id.
