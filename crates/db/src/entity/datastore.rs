@@ -138,7 +138,7 @@ macro_rules! row {
         pub(crate) mod $module {
             use sea_orm::entity::prelude::*;
 
-            #[allow(unused_imports, reason = "not every table has a column of a type of ours")]
+            #[expect(unused_imports, reason = "no table has columns of all of these types")]
             use super::{Ids, MemberStatus, Micros, ResultStatus, RunStatus};
 
             #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]

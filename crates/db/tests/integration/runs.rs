@@ -755,9 +755,7 @@ async fn a_hundred_thousand() {
             value,
         };
         let metadata = (0..10_000)
-            .flat_map(|i| {
-                [metadata(i, "cost", format!("{}.5", i)), metadata(i, "kind", format!("k{}", i % 7))]
-            })
+            .flat_map(|i| [metadata(i, "cost", format!("{i}.5")), metadata(i, "kind", format!("k{}", i % 7))])
             .collect();
         datastore.upsert_metadata(metadata, OnError::Refuse).await.unwrap();
         say("20 000 metadata");
