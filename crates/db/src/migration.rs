@@ -81,7 +81,7 @@ pub(crate) async fn has_table(connection: &impl ConnectionTrait, table: &str) ->
     Ok(connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_some())
 }
 
-/// Runs statements whose types are those of the database: `{int}`, `{real}`, `{bytes}`, `{text}`, and `{name}`, a text that
+/// Runs statements whose types are those of the database: `{int}`, `{bool}`, `{real}`, `{bytes}`, `{text}`, and `{name}`, a text that
 /// is compared byte by byte; `{table}` and `{clustered}` come behind a table's columns, the latter where rows lie in the
 /// order of their key.
 async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -89,6 +89,7 @@ async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(),
     let types = match connection.get_database_backend() {
         DbBackend::Sqlite => [
             ("{int}", "INTEGER"),
+            ("{bool}", "INTEGER"),
             ("{real}", "REAL"),
             ("{bytes}", "BLOB"),
             ("{text}", "TEXT"),
@@ -98,6 +99,7 @@ async fn execute(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(),
         ],
         _ => [
             ("{int}", "BIGINT"),
+            ("{bool}", "BOOLEAN"),
             ("{real}", "DOUBLE PRECISION"),
             ("{bytes}", "BYTEA"),
             ("{text}", "TEXT"),

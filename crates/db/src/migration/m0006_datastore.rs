@@ -14,31 +14,11 @@ impl MigrationName for Migration {
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        super::execute(manager, TABLES).await?;
         let connection = manager.get_connection();
         let backend = connection.get_database_backend();
-        let (int, bool, real, name, text, strict, clustered) = match backend {
-            DbBackend::Sqlite => {
-                ("INTEGER", "INTEGER", "REAL", "TEXT", "TEXT", "STRICT", "STRICT, WITHOUT ROWID")
-            }
-            // Names are compared byte by byte.
-            _ => ("BIGINT", "BOOLEAN", "DOUBLE PRECISION", "TEXT COLLATE \"C\"", "TEXT", "", ""),
-        };
-        for statement in TABLES {
-            let statement = statement
-                .replace("{pk}", "{int} NOT NULL PRIMARY KEY")
-                .replace("{at}", "{int}")
-                .replace("{json}", "{text}")
-                .replace("{int}", int)
-                .replace("{bool}", bool)
-                .replace("{real}", real)
-                .replace("{name}", name)
-                .replace("{text}", text)
-                .replace("{strict}", strict)
-                .replace("{clustered}", clustered);
-            connection.execute_unprepared(&statement).await?;
-        }
-        for statement in VIEWS {
-            connection.execute_unprepared(&with_timestamps(statement, backend)).await?;
+        for view in VIEWS {
+            connection.execute_unprepared(&with_timestamps(view, backend)).await?;
         }
         Ok(())
     }
@@ -66,60 +46,60 @@ fn with_timestamps(view: &str, backend: DbBackend) -> String {
     sql
 }
 
-/// Names and columns are those that OpenEEmeter documents, as far as it has them, in its order; ours follow. `{at}` are
-/// microseconds since 1970, UTC. Statuses are literals in queries: so are they in indexes.
+/// Names and columns are those that OpenEEmeter documents, as far as it has them, in its order; ours follow. Statuses are
+/// literals in queries: so are they in indexes.
 const TABLES: &[&str] = &[
     r#"CREATE TABLE "datastore_sequences" ("name" {name} NOT NULL PRIMARY KEY, "last" {int} NOT NULL) {clustered}"#,
-    r#"CREATE TABLE "datastore_projectowner" ("id" {pk}, "user" {name} NOT NULL) {strict}"#,
+    r#"CREATE TABLE "datastore_projectowner" ("id" {int} NOT NULL PRIMARY KEY, "user" {name} NOT NULL) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_projectowner_user" ON "datastore_projectowner" ("user")"#,
     r#"CREATE TABLE "datastore_project" (
-        "id" {pk}, "project_id" {name} NOT NULL,
-        "baseline_period_start" {at}, "baseline_period_end" {at},
-        "reporting_period_start" {at}, "reporting_period_end" {at},
-        "zipcode" {name}, "project_owner_id" {int}, "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "project_id" {name} NOT NULL,
+        "baseline_period_start" {int}, "baseline_period_end" {int},
+        "reporting_period_start" {int}, "reporting_period_end" {int},
+        "zipcode" {name}, "project_owner_id" {int}, "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "weather_station" {name}, "weather_normal_station" {name}
-    ) {strict}"#,
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_project_id" ON "datastore_project" ("project_id")"#,
     r#"CREATE INDEX "datastore_project_zipcode" ON "datastore_project" ("zipcode", "id")"#,
     r#"CREATE TABLE "datastore_trace" (
-        "id" {pk}, "trace_id" {name} NOT NULL, "interpretation" {name} NOT NULL, "unit" {name} NOT NULL,
-        "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "trace_id" {name} NOT NULL, "interpretation" {name} NOT NULL, "unit" {name} NOT NULL,
+        "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "interval" {text}, "name" {name} NOT NULL, "sample_period" {name},
-        "n_records" {int} NOT NULL, "first_start" {at}, "last_start" {at}
-    ) {strict}"#,
+        "n_records" {int} NOT NULL, "first_start" {int}, "last_start" {int}
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_trace_id" ON "datastore_trace" ("trace_id")"#,
     r#"CREATE UNIQUE INDEX "datastore_trace_name" ON "datastore_trace" ("name")"#,
     r#"CREATE TABLE "datastore_project_traces" (
-        "id" {pk}, "project_id" {int} NOT NULL, "trace_id" {int} NOT NULL
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "project_id" {int} NOT NULL, "trace_id" {int} NOT NULL
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_project_traces_pair" ON "datastore_project_traces" ("project_id", "trace_id")"#,
     r#"CREATE INDEX "datastore_project_traces_trace" ON "datastore_project_traces" ("trace_id", "project_id")"#,
     r#"CREATE TABLE "datastore_projectmetadata" (
-        "id" {pk}, "project_id" {int} NOT NULL, "key" {name} NOT NULL, "value" {text} NOT NULL
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "project_id" {int} NOT NULL, "key" {name} NOT NULL, "value" {text} NOT NULL
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_projectmetadata_key" ON "datastore_projectmetadata" ("project_id", "key")"#,
     r#"CREATE INDEX "datastore_projectmetadata_by_key" ON "datastore_projectmetadata" ("key")"#,
     r#"CREATE TABLE "datastore_tracegroup" (
-        "id" {pk}, "name" {name} NOT NULL, "filter_specification" {json}
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "name" {name} NOT NULL, "filter_specification" {text}
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_tracegroup_name" ON "datastore_tracegroup" ("name")"#,
     r#"CREATE TABLE "datastore_traceblacklist" (
-        "id" {pk}, "trace_id" {name} NOT NULL, "reason" {text}
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "trace_id" {name} NOT NULL, "reason" {text}
+    ) {table}"#,
     r#"CREATE UNIQUE INDEX "datastore_traceblacklist_trace" ON "datastore_traceblacklist" ("trace_id")"#,
     r#"CREATE TABLE "metering_batch" (
-        "id" {pk}, "owner" {name} NOT NULL, "kind" {name} NOT NULL, "priority" {int} NOT NULL, "label" {text},
-        "added" {at} NOT NULL
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "owner" {name} NOT NULL, "kind" {name} NOT NULL, "priority" {int} NOT NULL, "label" {text},
+        "added" {int} NOT NULL
+    ) {table}"#,
     // What is long comes last: who looks at a state need not read it.
     r#"CREATE TABLE "metering_meterrun" (
-        "id" {pk}, "meter_input" {text}, "status" {name} NOT NULL, "failure_message" {text}, "traceback" {text},
-        "model_class" {text}, "model_kwargs" {json}, "formatter_class" {text}, "formatter_kwargs" {json},
-        "added" {at} NOT NULL, "updated" {at} NOT NULL, "project_id" {int}, "trace_id" {int},
+        "id" {int} NOT NULL PRIMARY KEY, "meter_input" {text}, "status" {name} NOT NULL, "failure_message" {text}, "traceback" {text},
+        "model_class" {text}, "model_kwargs" {text}, "formatter_class" {text}, "formatter_kwargs" {text},
+        "added" {int} NOT NULL, "updated" {int} NOT NULL, "project_id" {int}, "trace_id" {int},
         "batch_id" {int} NOT NULL, "priority" {int} NOT NULL, "attempt" {int} NOT NULL, "holder" {int} NOT NULL,
-        "until" {at} NOT NULL, "cancel_requested" {bool} NOT NULL, "started" {at}, "finished" {at},
-        "input_hash" {name}, "options" {json} NOT NULL, "input" {json}
-    ) {strict}"#,
+        "until" {int} NOT NULL, "cancel_requested" {bool} NOT NULL, "started" {int}, "finished" {int},
+        "input_hash" {name}, "options" {text} NOT NULL, "input" {text}
+    ) {table}"#,
     // With the status, though it is always the same: else SQLite prefers the index by status, and sorts all that wait.
     r#"CREATE INDEX "metering_meterrun_pending" ON "metering_meterrun" ("status", "priority" DESC, "id") WHERE "status" = 'PENDING'"#,
     r#"CREATE INDEX "metering_meterrun_running" ON "metering_meterrun" ("status", "until") WHERE "status" = 'RUNNING'"#,
@@ -128,44 +108,44 @@ const TABLES: &[&str] = &[
     r#"CREATE INDEX "metering_meterrun_trace" ON "metering_meterrun" ("trace_id", "id")"#,
     r#"CREATE INDEX "metering_meterrun_batch" ON "metering_meterrun" ("batch_id", "id")"#,
     r#"CREATE TABLE "metering_meterresult" (
-        "id" {pk}, "meter_output" {text}, "status" {name} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "meter_output" {text}, "status" {name} NOT NULL,
         "eemeter_version" {text}, "datastore_version" {text},
-        "model_class" {text}, "model_kwargs" {json}, "formatter_class" {text}, "formatter_kwargs" {json},
-        "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "model_class" {text}, "model_kwargs" {text}, "formatter_class" {text}, "formatter_kwargs" {text},
+        "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "meter_run_id" {int} NOT NULL, "project_id" {int}, "trace_id" {int},
         "input_hash" {name}, "engine_version" {name}, "weather_station" {text}, "weather_normal_station" {text},
-        "distance_km" {real}, "coverage" {real}, "warnings" {json}, "pinned" {json}, "models" {json}
-    ) {strict}"#,
+        "distance_km" {real}, "coverage" {real}, "warnings" {text}, "pinned" {text}, "models" {text}
+    ) {table}"#,
     r#"CREATE INDEX "metering_meterresult_input" ON "metering_meterresult" ("input_hash", "engine_version", "id")"#,
     r#"CREATE INDEX "metering_meterresult_project" ON "metering_meterresult" ("project_id", "id")"#,
     r#"CREATE INDEX "metering_meterresult_trace" ON "metering_meterresult" ("trace_id", "id")"#,
     r#"CREATE TABLE "metering_modelingperiod" (
-        "id" {pk}, "label" {text} NOT NULL, "interpretation" {name} NOT NULL, "start" {at}, "end" {at},
+        "id" {int} NOT NULL PRIMARY KEY, "label" {text} NOT NULL, "interpretation" {name} NOT NULL, "start" {int}, "end" {int},
         "meter_result_id" {int} NOT NULL
-    ) {strict}"#,
+    ) {table}"#,
     r#"CREATE INDEX "metering_modelingperiod_result" ON "metering_modelingperiod" ("meter_result_id")"#,
     r#"CREATE TABLE "metering_modelingperiodgroup" (
-        "id" {pk}, "baseline_id" {int} NOT NULL, "reporting_id" {int} NOT NULL, "meter_result_id" {int} NOT NULL
-    ) {strict}"#,
+        "id" {int} NOT NULL PRIMARY KEY, "baseline_id" {int} NOT NULL, "reporting_id" {int} NOT NULL, "meter_result_id" {int} NOT NULL
+    ) {table}"#,
     r#"CREATE INDEX "metering_modelingperiodgroup_result" ON "metering_modelingperiodgroup" ("meter_result_id")"#,
     r#"CREATE TABLE "metering_modelresult" (
-        "id" {pk}, "status" {name} NOT NULL, "traceback" {text}, "start_date" {at}, "end_date" {at}, "n_rows" {int},
+        "id" {int} NOT NULL PRIMARY KEY, "status" {name} NOT NULL, "traceback" {text}, "start_date" {int}, "end_date" {int}, "n_rows" {int},
         "r2" {real}, "cvrmse" {real}, "rmse" {real}, "lower" {real}, "upper" {real},
-        "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "meter_result_id" {int} NOT NULL, "modeling_period_id" {int} NOT NULL, "trace_id" {int}
-    ) {strict}"#,
+    ) {table}"#,
     r#"CREATE INDEX "metering_modelresult_result" ON "metering_modelresult" ("meter_result_id")"#,
     // One for each period: the mart has one row for each derivative.
     r#"CREATE UNIQUE INDEX "metering_modelresult_period" ON "metering_modelresult" ("modeling_period_id")"#,
     r#"CREATE TABLE "metering_meterderivative" (
-        "id" {pk}, "interpretation" {name} NOT NULL, "unit" {name} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "interpretation" {name} NOT NULL, "unit" {name} NOT NULL,
         "baseline_value" {real}, "baseline_lower" {real}, "baseline_upper" {real}, "baseline_n" {real},
         "reporting_value" {real}, "reporting_lower" {real}, "reporting_upper" {real}, "reporting_n" {real},
-        "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "meter_result_id" {int} NOT NULL, "modeling_period_group_id" {int}, "trace_id" {int},
         "trace_interpretation" {name} NOT NULL, "differential_direction" {name},
         "differential_value" {real}, "differential_lower" {real}, "differential_upper" {real}
-    ) {strict}"#,
+    ) {table}"#,
     r#"CREATE INDEX "metering_meterderivative_result" ON "metering_meterderivative" ("meter_result_id")"#,
     r#"CREATE INDEX "metering_meterderivative_trace" ON "metering_meterderivative" ("trace_id", "id")"#,
     r#"CREATE TABLE "metering_current" (
@@ -175,39 +155,39 @@ const TABLES: &[&str] = &[
     r#"CREATE INDEX "metering_current_trace" ON "metering_current" ("trace_id")"#,
     r#"CREATE UNIQUE INDEX "metering_current_result" ON "metering_current" ("meter_result_id")"#,
     r#"CREATE TABLE "metering_aggregationrun" (
-        "id" {pk}, "aggregation_input" {text}, "status" {name} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "aggregation_input" {text}, "status" {name} NOT NULL,
         "failure_message" {text}, "traceback" {text},
         "trace_interpretation" {name}, "derivative_interpretation" {name}, "aggregation_interpretation" {name} NOT NULL,
-        "group_id" {int}, "added" {at} NOT NULL, "updated" {at} NOT NULL,
+        "group_id" {int}, "added" {int} NOT NULL, "updated" {int} NOT NULL,
         "batch_id" {int} NOT NULL, "priority" {int} NOT NULL, "attempt" {int} NOT NULL, "holder" {int} NOT NULL,
-        "until" {at} NOT NULL, "cancel_requested" {bool} NOT NULL, "started" {at}, "finished" {at},
+        "until" {int} NOT NULL, "cancel_requested" {bool} NOT NULL, "started" {int}, "finished" {int},
         "trace_interpretation_given" {text}, "derivative_interpretation_given" {text}, "all_runs" {bool} NOT NULL,
-        "input_hash" {name}, "options" {json} NOT NULL,
-        "projects" {json} NOT NULL, "traces" {json} NOT NULL, "derivatives" {json} NOT NULL
-    ) {strict}"#,
+        "input_hash" {name}, "options" {text} NOT NULL,
+        "projects" {text} NOT NULL, "traces" {text} NOT NULL, "derivatives" {text} NOT NULL
+    ) {table}"#,
     r#"CREATE INDEX "metering_aggregationrun_pending" ON "metering_aggregationrun" ("status", "priority" DESC, "id") WHERE "status" = 'PENDING'"#,
     r#"CREATE INDEX "metering_aggregationrun_running" ON "metering_aggregationrun" ("status", "until") WHERE "status" = 'RUNNING'"#,
     r#"CREATE INDEX "metering_aggregationrun_status" ON "metering_aggregationrun" ("status", "id")"#,
     r#"CREATE INDEX "metering_aggregationrun_batch" ON "metering_aggregationrun" ("batch_id", "id")"#,
     r#"CREATE INDEX "metering_aggregationrun_group" ON "metering_aggregationrun" ("group_id", "id")"#,
     r#"CREATE TABLE "metering_aggregationresult" (
-        "id" {pk}, "aggregation_input" {text},
+        "id" {int} NOT NULL PRIMARY KEY, "aggregation_input" {text},
         "trace_interpretation" {name}, "derivative_interpretation" {name}, "aggregation_interpretation" {name} NOT NULL,
         "eemeter_version" {text}, "datastore_version" {text}, "unit" {name},
         "baseline_value" {real}, "baseline_lower" {real}, "baseline_upper" {real}, "baseline_n" {real},
         "reporting_value" {real}, "reporting_lower" {real}, "reporting_upper" {real}, "reporting_n" {real},
         "differential_direction" {name},
         "differential_value" {real}, "differential_lower" {real}, "differential_upper" {real}, "differential_n" {real},
-        "added" {at} NOT NULL, "updated" {at} NOT NULL, "aggregation_run_id" {int} NOT NULL,
+        "added" {int} NOT NULL, "updated" {int} NOT NULL, "aggregation_run_id" {int} NOT NULL,
         "n_derivatives" {int} NOT NULL, "n_accepted" {int} NOT NULL, "n_accepted_baseline" {int} NOT NULL,
         "n_accepted_reporting" {int} NOT NULL, "n_rejected" {int} NOT NULL, "n_rejected_baseline" {int} NOT NULL,
         "n_rejected_reporting" {int} NOT NULL,
-        "input_hash" {name}, "engine_version" {name}, "warnings" {json}, "details" {json}
-    ) {strict}"#,
+        "input_hash" {name}, "engine_version" {name}, "warnings" {text}, "details" {text}
+    ) {table}"#,
     r#"CREATE TABLE "metering_aggregationderivativestatus" (
-        "id" {pk}, "status" {name} NOT NULL, "baseline_status" {name} NOT NULL, "reporting_status" {name} NOT NULL,
+        "id" {int} NOT NULL PRIMARY KEY, "status" {name} NOT NULL, "baseline_status" {name} NOT NULL, "reporting_status" {name} NOT NULL,
         "aggregation_result_id" {int} NOT NULL, "derivative_id" {int} NOT NULL
-    ) {strict}"#,
+    ) {table}"#,
     r#"CREATE INDEX "metering_aggregationderivativestatus_result" ON "metering_aggregationderivativestatus" ("aggregation_result_id", "id")"#,
 ];
 
