@@ -36,7 +36,8 @@ pub(crate) fn clients(wanted: &[&str]) -> Result<(), String> {
 
 /// Runs those suites, or all of them, in that workspace.
 pub(crate) fn run_in(workspace: &Workspace, wanted: &[&str]) -> Result<(), String> {
-    run(&mut workspace.cargo(&["build", "--package", "sheaf-server", "--bin", "sheaf"]))?;
+    // The program as the tests have built it: alone, what it depends on would have other features, and all be built once more.
+    run(&mut workspace.cargo(&["test", "--workspace", "--test", "integration", "--no-run"]))?;
     let program = workspace.target.join("debug").join("sheaf");
     let provider = environment::node(workspace, "clients/provider", &format!("{FOLDER}/outside/provider"))?;
     let suites = SUITES.iter().filter(|suite| wanted.is_empty() || wanted.contains(&suite.name));
