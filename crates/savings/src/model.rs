@@ -1,5 +1,7 @@
 //! The best candidate, with all that predicting and bounding needs: fitted once, kept as JSON, evaluated anywhere.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::design::Design;
@@ -182,7 +184,7 @@ pub fn fit(design: &Design, settings: &FitSettings) -> Fit {
         candidate.heating_balance_point.map(|point| (coefficients.beta_hdd, f64::from(point))),
         candidate.cooling_balance_point.map(|point| (coefficients.beta_cdd, f64::from(point))),
     );
-    let grid = settings.balance_points_degf();
+    let width = |points: RangeInclusive<i16>| f64::from(*points.end()) - f64::from(*points.start());
     let uncertainty = Uncertainty::new(
         design.features(),
         search.rows(),
@@ -190,7 +192,7 @@ pub fn fit(design: &Design, settings: &FitSettings) -> Fit {
         slopes,
         solution.weighted_sse,
         &spread_out(candidate, &solution.inverse_normal),
-        f64::from(*grid.end()) - f64::from(*grid.start()),
+        [settings.heating_balance_points_degf(), settings.cooling_balance_points_degf()].map(width),
     );
     let (totals_metrics, avgs_metrics) = metrics(design, search.rows(), candidate, &coefficients);
     fit.status = FitStatus::Success;

@@ -209,7 +209,8 @@ pub struct RunResult {
     pub modeled_savings: Option<ModeledSavings>,
     /// Over which days.
     pub modeled_over: ModeledOver,
-    /// `annualized_weather_normal` (with a normal year), `gross_predicted`, `metered_savings`, `modeled_savings`.
+    /// `annualized_weather_normal` (with a normal year), `gross_predicted`, `metered_savings`, `modeled_savings`; none without any
+    /// model. A side without a model is missing in them.
     pub derivatives: Vec<DerivativePair>,
 }
 
@@ -265,7 +266,8 @@ pub fn run(input: RunInput<'_>) -> Run<'_> {
         },
         derivatives: Vec::new(),
     };
-    if status.has_savings() {
+    let has_periods = status.has_savings() || matches!(status, RunStatus::NoBaselineModel { .. });
+    if has_periods && (result.baseline.fit.model.is_some() || result.reporting.fit.model.is_some()) {
         add_savings(&mut result, &input, &after, &reporting_features);
     }
     Run { result, input, designs, meters: [before, after], reporting_features }
@@ -318,20 +320,22 @@ fn status(
 }
 
 fn add_savings(result: &mut RunResult, input: &RunInput<'_>, after: &MeterSeries, features: &Features) {
-    let Some(baseline) = &result.baseline.fit.model else { return };
-    let reporting = result.reporting.fit.model.as_ref();
-    let metered =
-        Some(metered_savings(baseline, after, features, CONFIDENCE)).filter(|savings| savings.n_periods > 0);
-    let normal_year =
-        input.normal_year.map(|year| day_features(input, year, year.day_bounds(), baseline.interval));
+    let interval = result.interval;
+    let models = [&result.baseline, &result.reporting].map(|side| side.fit.model.as_ref());
+    let [baseline, reporting] = models;
+    let metered = baseline
+        .map(|baseline| metered_savings(baseline, after, features, CONFIDENCE))
+        .filter(|savings| savings.n_periods > 0);
+    let normal_year = input.normal_year.map(|year| day_features(input, year, year.day_bounds(), interval));
     let days = match (after.bounds().first(), after.bounds().last()) {
         (Some(first), Some(last)) => input.weather.zone().day_bounds(*first, *last),
         _ => Vec::new(),
     };
-    let reporting_days = day_features(input, input.weather, &days, baseline.interval);
+    let reporting_days = day_features(input, input.weather, &days, interval);
     let over = normal_year.as_ref().unwrap_or(&reporting_days);
-    result.modeled_savings = reporting
-        .map(|reporting| modeled_savings(baseline, reporting, over, CONFIDENCE))
+    let modeled_savings = baseline
+        .zip(reporting)
+        .map(|(baseline, reporting)| modeled_savings(baseline, reporting, over, CONFIDENCE))
         .filter(|savings| savings.n_periods > 0);
     let pair = |derivative_interpretation, [baseline, reporting]: [Option<Derivative>; 2]| DerivativePair {
         derivative_interpretation,
@@ -340,22 +344,23 @@ fn add_savings(result: &mut RunResult, input: &RunInput<'_>, after: &MeterSeries
         baseline,
         reporting,
     };
-    let both = |features: &Features| {
-        [Some(baseline), reporting].map(|model| model.and_then(|model| modeled(model, features)))
-    };
+    let both = |features: &Features| models.map(|model| model.and_then(|model| modeled(model, features)));
+    let mut derivatives = Vec::new();
     if let Some(normal_year) = &normal_year {
-        result.derivatives.push(pair(DerivativeInterpretation::AnnualizedWeatherNormal, both(normal_year)));
+        derivatives.push(pair(DerivativeInterpretation::AnnualizedWeatherNormal, both(normal_year)));
     }
     let counterfactual = metered.as_ref().map(|savings| {
-        let bound = savings.bound_in(baseline.mode);
+        let bound = savings.bound_in(input.settings.mode);
         Derivative::new(savings.counterfactual_usage, bound, savings.bias, savings.n_days)
     });
     let observed = metered
         .as_ref()
         .map(|savings| Derivative::new(savings.reporting_observed, Some(0.0), Some(0.0), savings.n_days));
-    result.derivatives.push(pair(DerivativeInterpretation::GrossPredicted, both(&reporting_days)));
-    result.derivatives.push(pair(DerivativeInterpretation::MeteredSavings, [counterfactual, observed]));
-    result.derivatives.push(pair(DerivativeInterpretation::ModeledSavings, both(over)));
+    derivatives.push(pair(DerivativeInterpretation::GrossPredicted, both(&reporting_days)));
+    derivatives.push(pair(DerivativeInterpretation::MeteredSavings, [counterfactual, observed]));
+    derivatives.push(pair(DerivativeInterpretation::ModeledSavings, both(over)));
+    result.derivatives = derivatives;
+    result.modeled_savings = modeled_savings;
     result.metered_savings = metered;
 }
 
@@ -376,7 +381,8 @@ fn modeled(model: &Model, features: &Features) -> Option<Derivative> {
     (side.sum.n_periods > 0).then(|| Derivative::new(side.sum.value, bound, side.bias, side.sum.days()))
 }
 
-fn input_hash(input: &RunInput<'_>) -> String {
+/// XXH3-128 of readings, weather, normal year, periods and settings, in hexadecimal: what [`RunResult::input_hash`] will be.
+pub fn input_hash(input: &RunInput<'_>) -> String {
     let mut hash = Xxh3::new();
     for reading in input.readings {
         hash.update(&reading.start.ticks().to_le_bytes());

@@ -6,6 +6,8 @@
 //! day, no day needs both heating and cooling if the balance points don't cross, so Σw·h·c is 0 and a pair costs nothing but
 //! Cramer's rule; bills need the sum, over a dozen rows.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::design::Design;
@@ -242,9 +244,9 @@ impl<'a> Search<'a> {
             heating: Vec::new(),
             cooling: Vec::new(),
         };
-        search.heating = search.columns(|hdd, _| hdd);
+        search.heating = search.columns(settings.heating_balance_points_degf(), |hdd, _| hdd);
         if settings.fit_cdd {
-            search.cooling = search.columns(|_, cdd| cdd);
+            search.cooling = search.columns(settings.cooling_balance_points_degf(), |_, cdd| cdd);
         }
         Some(search)
     }
@@ -307,12 +309,15 @@ impl<'a> Search<'a> {
         (judged, Some(solution))
     }
 
-    fn columns(&self, side: impl Fn(f64, f64) -> f64 + Copy) -> Vec<Column> {
+    fn columns(
+        &self,
+        balance_points: RangeInclusive<i16>,
+        side: impl Fn(f64, f64) -> f64 + Copy,
+    ) -> Vec<Column> {
         let keeps = !self.design.features().has_one_day_each();
-        let range = self.settings.balance_points_degf();
         let mut buffer = vec![0.0; self.rows.len()];
         let one_day_degf: Vec<f64> = if keeps { Vec::new() } else { self.one_day_degf() };
-        range
+        balance_points
             .map(|balance_point| {
                 if keeps {
                     buffer = self.degree_days(balance_point, side);

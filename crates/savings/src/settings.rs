@@ -1,5 +1,7 @@
 //! What can be chosen: the mode, and the thresholds of the method with their clauses (CalTRACK 2.0).
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 /// Which arithmetic a result follows.
@@ -61,6 +63,12 @@ pub struct FitSettings {
     pub lowest_balance_point_degf: i16,
     /// Highest balance point, in whole °F, at most 200 (3.2.1).
     pub highest_balance_point_degf: i16,
+    /// The one heating balance point that is tried, in whole °F, instead of those; it is no parameter of the fit then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_heating_balance_point_degf: Option<i16>,
+    /// The one cooling balance point, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed_cooling_balance_point_degf: Option<i16>,
     /// How many periods must have cooling degree days (3.2.2.2.1: ten days; none for bills).
     pub minimum_non_zero_cdd: usize,
     /// How many periods must have heating degree days (3.2.2.2.1).
@@ -83,6 +91,8 @@ impl FitSettings {
             fit_cdd,
             lowest_balance_point_degf: 30,
             highest_balance_point_degf: 90,
+            fixed_heating_balance_point_degf: None,
+            fixed_cooling_balance_point_degf: None,
             minimum_non_zero_cdd: minimum_non_zero,
             minimum_non_zero_hdd: minimum_non_zero,
             minimum_total_cdd: 20.0,
@@ -92,15 +102,25 @@ impl FitSettings {
         }
     }
 
-    /// The balance points that are tried, ascending; what is not legal is left out.
-    pub(crate) fn balance_points_degf(&self) -> std::ops::RangeInclusive<i16> {
-        let lowest = self.lowest_balance_point_degf.max(*LEGAL_BALANCE_POINTS_DEGF.start());
-        lowest..=self.highest_balance_point_degf.min(*LEGAL_BALANCE_POINTS_DEGF.end())
+    /// The heating balance points that are tried, ascending; what is not legal is left out.
+    pub(crate) fn heating_balance_points_degf(&self) -> RangeInclusive<i16> {
+        self.balance_points_degf(self.fixed_heating_balance_point_degf)
+    }
+
+    /// The cooling balance points, likewise.
+    pub(crate) fn cooling_balance_points_degf(&self) -> RangeInclusive<i16> {
+        self.balance_points_degf(self.fixed_cooling_balance_point_degf)
+    }
+
+    fn balance_points_degf(&self, fixed: Option<i16>) -> RangeInclusive<i16> {
+        let lowest = fixed.unwrap_or(self.lowest_balance_point_degf);
+        let highest = fixed.unwrap_or(self.highest_balance_point_degf);
+        lowest.max(*LEGAL_BALANCE_POINTS_DEGF.start())..=highest.min(*LEGAL_BALANCE_POINTS_DEGF.end())
     }
 }
 
 /// What a balance point may be, in °F: the number of candidates grows with the square of how many there are.
-const LEGAL_BALANCE_POINTS_DEGF: std::ops::RangeInclusive<i16> = -100..=200;
+pub const LEGAL_BALANCE_POINTS_DEGF: RangeInclusive<i16> = -100..=200;
 
 /// When the data of a period suffice.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -51,8 +51,8 @@ pub struct Uncertainty {
 impl Uncertainty {
     /// Of a fit to such rows. `None` if they leave no degree of freedom.
     ///
-    /// `linear_inverse` is (XᵀWX)⁻¹ of the coefficients alone, `grid_degf` how far the highest balance point that was tried lies
-    /// above the lowest.
+    /// `linear_inverse` is (XᵀWX)⁻¹ of the coefficients alone, `grid_degf` how far the highest balance point that was tried
+    /// lies above the lowest, for heating and for cooling.
     pub(crate) fn new(
         features: &Features,
         rows: &[usize],
@@ -60,17 +60,18 @@ impl Uncertainty {
         slopes: Slopes,
         weighted_sse: f64,
         linear_inverse: &[[f64; N_COEFFICIENTS]; N_COEFFICIENTS],
-        grid_degf: f64,
+        grid_degf: [f64; 2],
     ) -> Option<Uncertainty> {
-        let is_searched = slopes.has_point().map(|has_point| has_point && grid_degf > 0.0);
-        let n_coefficients = 1 + slopes.has_point().into_iter().filter(|has_point| *has_point).count();
+        let has_point = slopes.has_point();
+        let is_searched = [0, 1].map(|side| has_point[side] && grid_degf[side] > 0.0);
+        let n_coefficients = 1 + has_point.into_iter().filter(|has_point| *has_point).count();
         let n_points = is_searched.into_iter().filter(|is_searched| *is_searched).count();
         let n_left = rows.len().checked_sub(n_coefficients + n_points).filter(|n_left| *n_left > 0)?;
         let degrees_of_freedom = n_left as f64;
         let residual_variance = weighted_sse / degrees_of_freedom;
         let gradients: Vec<Parameters> = rows.iter().map(|row| slopes.gradient(features, *row)).collect();
         // A uniform distribution of this width has a twelfth of its square for variance.
-        let least_information = residual_variance * 12.0 / (grid_degf * grid_degf);
+        let least_information = grid_degf.map(|width| residual_variance * 12.0 / (width * width));
         let inverse = inverse_normal(&gradients, weights, linear_inverse, is_searched, least_information);
         let parameter_covariance = inverse.map(|row| row.map(|element| residual_variance * element));
         let mut curved = [0.0; N_PARAMETERS];
@@ -96,14 +97,15 @@ fn inverse_normal(
     weights: &[f64],
     linear_inverse: &[[f64; N_COEFFICIENTS]; N_COEFFICIENTS],
     is_searched: [bool; 2],
-    least_information: f64,
+    least_information: [f64; 2],
 ) -> [Parameters; N_PARAMETERS] {
     let mut inverse = [[0.0; N_PARAMETERS]; N_PARAMETERS];
     for (row, linear) in inverse.iter_mut().zip(linear_inverse) {
         row[..N_COEFFICIENTS].copy_from_slice(linear);
     }
-    let points: Vec<usize> =
-        (0..2).filter(|side| is_searched[*side]).map(|side| N_COEFFICIENTS + side).collect();
+    let sides = (0..2).filter(|side| is_searched[*side]);
+    let (points, least_information): (Vec<usize>, Vec<f64>) =
+        sides.map(|side| (N_COEFFICIENTS + side, least_information[side])).unzip();
     // How the coefficients follow each balance point, and what is left over of its column.
     let followed: Vec<[f64; N_COEFFICIENTS]> = points
         .iter()
@@ -129,10 +131,10 @@ fn inverse_normal(
     };
     let of_points: [[f64; 2]; 2] = match points.len() {
         0 => return inverse,
-        1 => [[(information(0, 0) + least_information).recip(), 0.0], [0.0, 0.0]],
+        1 => [[(information(0, 0) + least_information[0]).recip(), 0.0], [0.0, 0.0]],
         _ => {
             let (first, second) =
-                (information(0, 0) + least_information, information(1, 1) + least_information);
+                (information(0, 0) + least_information[0], information(1, 1) + least_information[1]);
             let both = information(0, 1);
             let determinant = first * second - both * both;
             [[second / determinant, -both / determinant], [-both / determinant, first / determinant]]

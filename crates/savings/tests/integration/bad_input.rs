@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use sheaf_model::Tick;
 use sheaf_savings::interpretation::{EnergyUnit, Interpretation};
 use sheaf_savings::meter::Reading;
+use sheaf_savings::model::Model;
 use sheaf_savings::run::{Run, RunInput, RunResult, RunSettings, RunStatus, run};
 use sheaf_savings::search::ModelType;
-use sheaf_savings::settings::Mode;
+use sheaf_savings::settings::{FitSettings, Interval, Mode};
 use sheaf_savings::sufficiency::SufficiencyStatus;
 use sheaf_savings::warning::Warning;
 use sheaf_savings::weather::Weather;
@@ -17,6 +18,10 @@ use super::reference::{at, baseline_end, hourly_degf, readings, reporting_start,
 const MODES: [Mode; 2] = [Mode::Strict, Mode::Compat];
 
 fn outcome<'a>(readings: &'a [Reading], weather: &'a Weather, mode: Mode) -> Run<'a> {
+    outcome_with(readings, weather, RunSettings::new(mode))
+}
+
+fn outcome_with<'a>(readings: &'a [Reading], weather: &'a Weather, settings: RunSettings) -> Run<'a> {
     run(RunInput {
         readings,
         interpretation: Interpretation::ElectricityConsumptionSupplied,
@@ -25,7 +30,7 @@ fn outcome<'a>(readings: &'a [Reading], weather: &'a Weather, mode: Mode) -> Run
         normal_year: None,
         baseline_end: baseline_end(),
         reporting_start: reporting_start(),
-        settings: RunSettings::new(mode),
+        settings,
     })
 }
 
@@ -249,5 +254,49 @@ proptest! {
         run.named_series();
         let text = serde_json::to_string(&run.result).unwrap();
         prop_assert!(serde_json::from_str::<RunResult>(&text).is_ok());
+    }
+}
+
+/// A meter that is only there after the intervention: what it would have used can't be said, what it does use can.
+#[test]
+fn without_a_baseline_the_other_side_is_there() {
+    for mode in MODES {
+        let result = result(&with_values(|index, energy| (index > 450).then_some(energy)), mode);
+        assert!(matches!(result.status, RunStatus::NoBaselineModel { .. }));
+        assert!(result.metered_savings.is_none() && result.modeled_savings.is_none());
+        let sides: Vec<_> = result
+            .derivatives
+            .iter()
+            .map(|pair| {
+                (pair.derivative_interpretation.name(), pair.baseline.is_some(), pair.reporting.is_some())
+            })
+            .collect();
+        let expected = [
+            ("gross_predicted", false, true),
+            ("metered_savings", false, false),
+            ("modeled_savings", false, true),
+        ];
+        assert_eq!(sides, expected);
+    }
+}
+
+/// A balance point that is given is the only one that is tried, and none of the parameters that are uncertain.
+#[test]
+fn balance_points_that_are_given() {
+    let readings = readings("il-electricity-cdd-hdd-daily");
+    for mode in MODES {
+        let of = |fit| outcome_with(&readings, weather(), RunSettings { fit, ..RunSettings::new(mode) });
+        let fit = FitSettings {
+            fixed_heating_balance_point_degf: Some(60),
+            fixed_cooling_balance_point_degf: Some(70),
+            ..FitSettings::new(Interval::Daily, true)
+        };
+        let model = of(Some(fit)).result.baseline.fit.model.unwrap();
+        assert_eq!(model.formula(), "meter_value ~ cdd_70 + hdd_60");
+        let searched = of(None).result.baseline.fit.model.unwrap();
+        let degrees = |model: &Model| model.uncertainty.as_ref().unwrap().degrees_of_freedom;
+        assert_eq!(degrees(&model), degrees(&searched) + 2.0);
+        let covariance = model.uncertainty.unwrap().parameter_covariance;
+        assert_eq!((covariance[3][3], covariance[4][4]), (0.0, 0.0));
     }
 }
