@@ -157,7 +157,7 @@ impl MeterInput {
         let trace = envelope.object(ENVELOPE, "trace")?;
         let project = envelope.object(ENVELOPE, "project")?;
         let kind = trace.one_of(&[ARBITRARY, ARBITRARY_START, ARBITRARY_END])?;
-        let interpretation = trace.parsed(kind, "interpretation", |text| text.parse::<Interpretation>())?;
+        let interpretation = trace.parsed(kind, "interpretation", str::parse::<Interpretation>)?;
         let (unit, factor) = trace.parsed(kind, "unit", |text| {
             EnergyUnit::parse(text).ok_or_else(|| format!("unknown unit `{text}`; allowed: KWH, WH, THERM"))
         })?;

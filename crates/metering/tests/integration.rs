@@ -3,4 +3,5 @@
 #[cfg(test)]
 mod integration {
     mod records;
+    mod runs;
 }

@@ -519,7 +519,7 @@ row! {
         r2: Option<f64>,
         /// The root mean square of the residuals over the mean, a fraction.
         cvrmse: Option<f64>,
-        /// The root mean square of the residuals, in the trace's unit for one interval.
+        /// The root mean square of the residuals, in the trace's unit a day: usage per day is what is fitted.
         rmse: Option<f64>,
         /// How far below one prediction the truth may lie, in that unit.
         lower: Option<f64>,
