@@ -79,11 +79,21 @@ pub enum WeatherError {
     Task(String),
 }
 
-/// The catalog of a station: `/weather/station_722874`.
+/// What a station is called here: by its USAF id if it is one of the table of stations, however it is written, else as it is.
+pub fn station_id(id: &str) -> &str {
+    station(id).map_or(id, |known| known.usaf_id)
+}
+
+/// The catalog of a station: `/weather/station_722874`, also of `722874-93134`.
 ///
 /// # Errors
 /// The id is empty or too long.
 pub fn catalog_of(station: &str) -> Result<CatalogId, WeatherError> {
+    catalog(station_id(station))
+}
+
+/// The catalog of a station that is called so here.
+fn catalog(station: &str) -> Result<CatalogId, WeatherError> {
     let wrong = |problem: String| WeatherError::Station { station: station.to_owned(), problem };
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let name = if !station.is_empty() && station.bytes().all(is_plain) && !station.starts_with("__") {
@@ -95,7 +105,7 @@ pub fn catalog_of(station: &str) -> Result<CatalogId, WeatherError> {
 }
 
 fn key(station: &str, resource: &str) -> Result<String, WeatherError> {
-    Ok(format!("{}/{resource}/1_h", catalog_of(station)?))
+    Ok(format!("{}/{resource}/1_h", catalog(station)?))
 }
 
 /// What an import has done.
@@ -121,7 +131,7 @@ pub async fn import(store: &Store, station: &str, file: &WeatherFile) -> Result<
         }
         _ => (OBSERVED, file.hours().unwrap_or_default()),
     };
-    write(store, station, resource, &hours).await
+    write(store, station_id(station), resource, &hours).await
 }
 
 /// Keeps hours of a station; each begins at the same minute of its hour.
@@ -272,7 +282,7 @@ impl WeatherStore {
         range: TimeRange,
         zone: &Zone,
     ) -> Result<Option<Loaded>, WeatherError> {
-        self.load(key(station, OBSERVED)?, Some(range), zone).await
+        self.load(key(station_id(station), OBSERVED)?, Some(range), zone).await
     }
 
     /// The normal year of a station: all hours of 2015 in the zone. Nothing if it has none.
@@ -280,7 +290,7 @@ impl WeatherStore {
     /// # Errors
     /// The station can't be called so, or the store fails.
     pub async fn normal_year(&self, station: &str, zone: &Zone) -> Result<Option<Loaded>, WeatherError> {
-        self.load(key(station, NORMAL)?, None, zone).await
+        self.load(key(station_id(station), NORMAL)?, None, zone).await
     }
 
     /// What was used, as it is now; nothing if it is gone.
@@ -372,7 +382,7 @@ impl WeatherStore {
                 )));
             };
             let distance_km = distance_km(place, station);
-            return Ok(Ok(chosen(station.clone(), distance_km, wanted, loaded)));
+            return Ok(Ok(chosen(station_id(station).to_owned(), distance_km, wanted, loaded)));
         }
         let mut best: Option<Chosen> = None;
         let mut seen = Vec::new();
@@ -415,7 +425,7 @@ impl WeatherStore {
         zone: &Zone,
     ) -> Result<Result<Chosen, String>, WeatherError> {
         let (station, distance_km) = match &place.station {
-            Some(station) => (station.clone(), distance_km(place, station)),
+            Some(station) => (station_id(station).to_owned(), distance_km(place, station)),
             None => match self.stations_near(place, NORMAL).await? {
                 Ok(stations) => match stations.first() {
                     Some((station, distance_km)) => (station.clone(), Some(*distance_km)),
@@ -567,7 +577,9 @@ mod tests {
     #[test]
     fn stations_have_catalogs() {
         assert_eq!(catalog_of("722874").unwrap().to_string(), "/weather/station_722874");
-        assert_eq!(catalog_of("722874-93134").unwrap().to_string(), "/weather/station___722874_2D93134");
+        assert_eq!(catalog_of("722874-93134").unwrap().to_string(), "/weather/station_722874");
+        assert_eq!(catalog_of("USW00093134").unwrap().to_string(), "/weather/station_USW00093134");
+        assert_eq!(catalog_of("my porch").unwrap().to_string(), "/weather/station___my_20porch");
         assert!(catalog_of("").is_err());
     }
 
