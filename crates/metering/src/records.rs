@@ -202,6 +202,21 @@ pub async fn write(store: &Store, new: Vec<NewRecords>) -> Result<Vec<Written>, 
     Ok(parts.into_iter().map(|part| part.written).collect())
 }
 
+/// Removes all records of traces, in one commit.
+///
+/// # Errors
+/// The store fails; nothing is removed then.
+pub async fn delete(store: &Store, traces: &[(ResourceId, Span)]) -> Result<(), RecordsError> {
+    let keys = traces.iter().map(|(trace, span)| Ok(key(trace, span.period)?.to_string()));
+    let series = store.find_all(&keys.collect::<Result<Vec<_>, StoreError>>()?).await?;
+    let mut write = Write::new();
+    for series in series.into_iter().flatten() {
+        write = write.delete(series, TimeRange::new(Tick::MIN, Tick::MAX).map_err(impossible)?);
+    }
+    store.write(write).await?;
+    Ok(())
+}
+
 fn impossible(error: impl std::fmt::Display) -> StoreError {
     StoreError::Task(error.to_string())
 }

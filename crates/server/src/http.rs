@@ -2,7 +2,7 @@
 //!
 //! `router.rs` lists all routes; each has its handler in `api/`. `layers.rs` is what happens to every request on its way there
 //! and back, `auth.rs` says who asks, `errors.rs` turns errors into answers, `wire.rs` has the conventions of JSON and queries.
-//! `jobs.rs` is work that takes time.
+//! `datastore.rs` is the family of projects and traces, whose errors and lists are others'. `jobs.rs` is work that takes time.
 
 mod api;
 pub(crate) mod app;
@@ -12,6 +12,7 @@ mod budget;
 mod client;
 mod configuration;
 mod connection;
+mod datastore;
 mod errors;
 mod extract;
 mod jobs;

@@ -8,6 +8,8 @@ mod access;
 mod beside;
 #[path = "integration/catalogs.rs"]
 mod catalogs;
+#[path = "integration/datastore.rs"]
+mod datastore;
 #[path = "integration/hostile.rs"]
 mod hostile;
 #[path = "integration/http.rs"]

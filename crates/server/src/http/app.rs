@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sheaf_model::CatalogId;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::ServeError;
 use super::auth::Anonymous;
@@ -37,6 +37,8 @@ pub(crate) struct App {
     /// Failures to sign in with a password.
     pub(crate) sign_ins: Limiter,
     pub(crate) jobs: Jobs,
+    /// Held by whoever changes which records a trace has.
+    pub(crate) trace_records: Mutex<()>,
     stopping: watch::Sender<bool>,
 }
 
@@ -74,6 +76,7 @@ impl App {
             providers,
             sign_ins: Limiter::default(),
             jobs,
+            trace_records: Mutex::new(()),
             stopping: watch::Sender::new(false),
         })
     }

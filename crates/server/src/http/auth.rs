@@ -185,6 +185,12 @@ impl Caller {
         Ok(who.rights.may(action, catalog, &facts))
     }
 
+    /// Whether the id of something opens it that is no catalog of its own, and so has no groups, owner or licence.
+    pub(crate) fn may_by_id(&self, app: &App, action: Action, id: &CatalogId) -> bool {
+        let may = |who: &Arc<Who>| who.rights.may(action, id, &CatalogFacts::default());
+        action == Action::Read && app.anonymous.allows(id) || self.who.as_ref().is_some_and(may)
+    }
+
     /// Whether sources of the caller may read from there.
     pub(crate) fn may_use_locator(&self, locator: &str) -> bool {
         self.who.as_ref().is_some_and(|who| who.rights.may_use_locator(locator))
@@ -247,7 +253,7 @@ impl Caller {
     }
 
     /// 401 for nobody, 403 for somebody.
-    fn refused(&self, what: &str) -> ApiError {
+    pub(crate) fn refused(&self, what: &str) -> ApiError {
         match &self.who {
             None => ApiError::unauthorized(format!("sign in to {what}")),
             Some(who) => {

@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use super::app::{App, Shared};
 use super::client::ClientAddress;
+use super::datastore;
 use super::errors::{ApiError, ErrorText, too_large_body, too_large_upload};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -137,18 +138,17 @@ async fn watched(State(app): State<Shared>, mut request: Request, next: Next) ->
     app.metrics.waiting.inc();
     let mut response = next.run(request).instrument(span.clone()).await;
     app.metrics.waiting.dec();
-    let (status, after) = (response.status(), begun.elapsed());
-    app.metrics.answered(method.as_str(), route, status.as_u16(), after);
     if let Some(ErrorText(text)) = response.extensions_mut().remove()
-        && wants_json
-        && let Ok(quoted) = serde_json::to_string(&text)
+        && let Some(json) = json_of(&mut response, &text, path, wants_json)
     {
-        *response.body_mut() = Body::from(quoted);
+        *response.body_mut() = Body::from(json);
         response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
         response
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }
+    let (status, after) = (response.status(), begun.elapsed());
+    app.metrics.answered(method.as_str(), route, status.as_u16(), after);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, id);
     headers.insert(VERSIONS, HeaderValue::from_static("1, 2"));
@@ -163,6 +163,16 @@ async fn watched(State(app): State<Shared>, mut request: Request, next: Next) ->
         }
     });
     response
+}
+
+/// An error as JSON: an object in the family of the datastore, elsewhere a string if the client takes JSON.
+fn json_of(response: &mut Response, text: &str, path: &str, wants_json: bool) -> Option<String> {
+    if datastore::is_ours(path) {
+        let (status, body) = datastore::in_words_of_ours(response.status(), text);
+        *response.status_mut() = status;
+        return Some(body.to_string());
+    }
+    if wants_json { serde_json::to_string(text).ok() } else { None }
 }
 
 /// The id that the client gave, if it can be shown, or a new one.
@@ -187,8 +197,8 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 /// in time. Uploads take as long as they take, but must not stall.
 async fn bounded(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let (path, limits) = (request.uri().path(), &app.settings.limits);
-    let is_ingest = path.ends_with("/ingest");
-    let is_upload = is_ingest || (path.contains("/attachments/") && request.method() == Method::PUT);
+    let is_streamed = path.ends_with("/ingest") || datastore::is_upload(request.method(), path);
+    let is_upload = is_streamed || (path.contains("/attachments/") && request.method() == Method::PUT);
     let most = if is_upload { limits.upload_bytes } else { limits.body_bytes as u64 };
     let is_kept_alive = request.version() < Version::HTTP_2;
     let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
@@ -204,7 +214,7 @@ async fn bounded(State(app): State<Shared>, request: Request, next: Next) -> Res
             });
             let body = Body::from_stream(body.into_data_stream().chain(end));
             // What takes samples says itself that nothing was written.
-            if is_ingest { body } else { Body::new(TimeoutBody::new(limits.stall, body)) }
+            if is_streamed { body } else { Body::new(TimeoutBody::new(limits.stall, body)) }
         });
         let response = next.run(request);
         if is_upload { response.await } else { in_time(limits.request, response).await }

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::api::*;
 use super::app::{App, Shared};
+use super::datastore::*;
 use super::{layers, openapi};
 
 /// Every route that the OpenAPI document describes.
@@ -77,6 +78,31 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(jobs::clear_cache))
         .routes(routes!(jobs::compact))
         .routes(routes!(writers::descriptions))
+        .routes(routes!(projects::list, projects::create))
+        .routes(routes!(projects::ids))
+        .routes(routes!(projects::bulk_upsert))
+        .routes(routes!(projects::bulk_upsert_verbose))
+        .routes(routes!(projects::get, projects::replace, projects::update, projects::delete))
+        .routes(routes!(mappings::list, mappings::create))
+        .routes(routes!(mappings::bulk_upsert))
+        .routes(routes!(mappings::bulk_upsert_verbose))
+        .routes(routes!(mappings::delete))
+        .routes(routes!(metadata::list, metadata::create))
+        .routes(routes!(metadata::bulk_upsert))
+        .routes(routes!(owners::list))
+        .routes(routes!(traces::list, traces::create))
+        .routes(routes!(traces::ids))
+        .routes(routes!(traces::bulk_upsert))
+        .routes(routes!(traces::bulk_upsert_verbose))
+        .routes(routes!(traces::get, traces::replace, traces::update, traces::delete))
+        .routes(routes!(trace_records::list, trace_records::create))
+        .routes(routes!(trace_records::bulk_upsert))
+        .routes(routes!(trace_records::bulk_insert))
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::members))
+        .routes(routes!(groups::get, groups::replace, groups::update, groups::delete))
+        .routes(routes!(blacklist::list, blacklist::create))
+        .routes(routes!(blacklist::bulk_upsert_verbose))
 }
 
 /// All routes, with what happens to every request on the way.

@@ -230,7 +230,7 @@ fn other_contents(commit: i64) -> ApiError {
 }
 
 /// Why a body was not taken.
-fn refused(app: &App, problem: crate::http::body::Problem) -> ApiError {
+pub(in crate::http) fn refused(app: &App, problem: crate::http::body::Problem) -> ApiError {
     use crate::http::body::Problem;
     match problem {
         Problem::TooLarge => too_large_upload(),
@@ -366,7 +366,7 @@ fn format_of(headers: &HeaderMap) -> Result<Option<TableFormat>, ApiError> {
     Ok(Some(format))
 }
 
-fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+pub(in crate::http) fn encoding_of(headers: &HeaderMap) -> Result<Encoding, ApiError> {
     let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(Encoding::Identity) };
     match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Ok(Encoding::Identity),

@@ -5,6 +5,8 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{Content, ContentBuilder, ObjectBuilder, OpenApi, RefOr, Response, ResponseBuilder};
 
+use crate::http::datastore;
+
 /// Texts and JSON strings.
 const TEXT: &str = "text/plain";
 const JSON: &str = "application/json";
@@ -32,7 +34,8 @@ const OF_ALL: &[(&str, &str)] = &[("503", "The server is at one of its limits, o
 /// Adds it to a document.
 pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
-        if !path.starts_with("/api/") {
+        // The datastore's routes say it themselves: their errors are objects.
+        if !path.starts_with("/api/") || datastore::is_ours(path) {
             continue;
         }
         let methods =
