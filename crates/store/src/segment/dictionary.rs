@@ -3,11 +3,15 @@
 //! A page has a byte with the width of a place in bits, and then runs. A run begins with a varint. Where that is even, half
 //! of it says how often the place comes that follows, in as many bytes as are needed. Where it is odd, half of it says how
 //! many groups of eight places follow, packed into bits, the lowest first. The last group may have more than there are.
+//! No run has more than 2³¹ - 1 places.
 
 use parquet::errors::ParquetError;
 use sheaf_kernels::Level;
 
 use super::packed::{Become, GROUP, unpack, varint};
+
+/// The most places of a run, by the format.
+const MOST_PLACES: usize = i32::MAX as usize;
 
 /// Places become the entries there. Without memory for places in between, which would cost more than all else.
 struct Entries<'a, T> {
@@ -64,7 +68,12 @@ pub(super) fn decode<T: Copy + Default>(
         if count == 0 {
             return Err(invalid("a run of nothing".to_owned()));
         }
-        if header & 1 == 0 {
+        let is_packed = header & 1 == 1;
+        let places = if is_packed { count.saturating_mul(GROUP) } else { count };
+        if places > MOST_PLACES {
+            return Err(invalid(format!("a run of {places} places, not of {MOST_PLACES} at most")));
+        }
+        if !is_packed {
             let (place, rest) = bytes.split_at_checked(width.div_ceil(8)).ok_or_else(cut_off)?;
             bytes = rest;
             let place = place.iter().rev().fold(0, |place, &byte| place << 8 | u64::from(byte));
@@ -77,7 +86,7 @@ pub(super) fn decode<T: Copy + Default>(
             left = later;
             continue;
         }
-        let (now, later) = left.split_at_mut(left.len().min(count.saturating_mul(GROUP)));
+        let (now, later) = left.split_at_mut(left.len().min(places));
         let packed = bytes;
         bytes = bytes.get(count.checked_mul(width).ok_or_else(cut_off)?..).ok_or_else(cut_off)?;
         if width == 0 {
@@ -167,6 +176,22 @@ mod tests {
             if let Ok(ours) = decoded(Level::best(), &dictionary, &page, values.len()) {
                 let theirs = panic::catch_unwind(|| decoded_by_the_crate(&dictionary, &page, values.len()));
                 prop_assert_eq!(theirs.ok().and_then(Result::ok), Some(ours));
+            }
+        }
+
+        /// There was a page that we took and the crate did not.
+        #[test]
+        fn no_run_is_longer_than_the_format_has_it(places in MOST_PLACES as u64 + 1.., len in 1..300_usize) {
+            let mut page = vec![1];
+            let mut header = u128::from(places) << 1;
+            while header >= 0x80 {
+                page.push(header as u8 | 0x80);
+                header >>= 7;
+            }
+            page.extend([header as u8, 0]);
+            let (dictionary, _) = reference::encoded_with_dictionary::<Int32Type>(&[5, 6]);
+            for level in Level::available() {
+                prop_assert!(decoded(level, &dictionary, &page, len).is_err());
             }
         }
 
