@@ -9,7 +9,7 @@ use sheaf_db::datastore::{BlacklistedTrace, Page};
 use utoipa::ToSchema;
 
 use super::body::Upload;
-use super::bulk::{Done, MOST_OBJECTS, OnWrong};
+use super::bulk::{Done, MOST_OBJECTS, OnWrong, OneOrMany};
 use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals};
@@ -86,7 +86,7 @@ async fn upsert(
 
 /// Says that a trace is not to be used, or several as a list.
 #[utoipa::path(post, path = "/api/v1/trace_blacklist", tag = "traces", request_body = Vec<Object>,
-    responses((status = 201, description = "The trace, or the list of them", body = BlacklistRow), Refusals))]
+    responses((status = 201, description = "The trace, or the list of them", body = OneOrMany<BlacklistRow>), Refusals))]
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,

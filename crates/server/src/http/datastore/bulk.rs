@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sheaf_db::RepositoryError;
 use sheaf_db::datastore::{Change, OnError, Upserted};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::fields::Fields;
 use super::refusals::{Errors, NO_FIELD, Refusal};
@@ -19,6 +19,17 @@ pub(crate) const MOST_OBJECTS: usize = 1_000_000;
 
 /// The most wrong objects that an answer has; of all others it says how many there are.
 const MOST_SHOWN: usize = 100;
+
+/// What answers to a request with an object, or with a list of them. It describes answers; they are written row by row.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(crate) enum OneOrMany<T: ToSchema> {
+    /// As a single object came.
+    One(T),
+    /// In the order of the request.
+    Many(Vec<T>),
+}
 
 /// What is wrong with some of many objects.
 #[derive(Clone, Debug, Default)]

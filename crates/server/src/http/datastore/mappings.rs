@@ -10,7 +10,7 @@ use sheaf_db::datastore::{MappingFilter, Page, ProjectTrace, TraceListFilter};
 use utoipa::ToSchema;
 
 use super::body::Upload;
-use super::bulk::{Done, MOST_OBJECTS, OnWrong};
+use super::bulk::{Done, MOST_OBJECTS, OnWrong, OneOrMany};
 use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals, no_such};
@@ -126,7 +126,7 @@ async fn rows(app: &App, done: &Done) -> Result<HashMap<i64, MappingRow>, Refusa
 
 /// Says that a trace belongs to a project, or several pairs of them as a list.
 #[utoipa::path(post, path = "/api/v1/project_trace_mappings", tag = "projects", request_body = Vec<Object>,
-    responses((status = 201, description = "The pair, or the list of them", body = MappingRow), Refusals))]
+    responses((status = 201, description = "The pair, or the list of them", body = OneOrMany<MappingRow>), Refusals))]
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,

@@ -9,7 +9,7 @@ use sheaf_db::datastore::{MetadataFilter, NewMetadata, Page, ProjectMetadata};
 use utoipa::ToSchema;
 
 use super::body::Upload;
-use super::bulk::{Done, MOST_OBJECTS, OnWrong};
+use super::bulk::{Done, MOST_OBJECTS, OnWrong, OneOrMany};
 use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals, no_such};
@@ -128,7 +128,7 @@ async fn upsert(app: &App, caller: &Caller, upload: Upload) -> Result<Done, Refu
 
 /// Says something of a project, or several things as a list.
 #[utoipa::path(post, path = "/api/v1/project_metadata", tag = "projects", request_body = Vec<Object>,
-    responses((status = 201, description = "What is known now, or the list of it", body = MetadataRow), Refusals))]
+    responses((status = 201, description = "What is known now, or the list of it", body = OneOrMany<MetadataRow>), Refusals))]
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,

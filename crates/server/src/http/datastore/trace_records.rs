@@ -18,7 +18,7 @@ use tokio::task::JoinError;
 use utoipa::ToSchema;
 
 use super::body::Upload;
-use super::bulk::{OnWrong, Parsed, Wrong, report};
+use super::bulk::{OnWrong, OneOrMany, Parsed, Wrong, report};
 use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals, no_such};
@@ -250,7 +250,7 @@ pub(crate) async fn list(
 #[utoipa::path(post, path = "/api/v1/trace_records", tag = "traces",
     params(OnWrong),
     request_body = Vec<Object>,
-    responses((status = 201, description = "The record, or the list of them", body = RecordRow), Refusals))]
+    responses((status = 201, description = "The record, or the list of them", body = OneOrMany<RecordRow>), Refusals))]
 pub(crate) async fn create(
     State(app): State<Shared>,
     caller: Caller,
