@@ -14,6 +14,7 @@
 //! | [`run`] | What does a claimed run yield? |
 //! | [`render`] | What does a run show of its input and output, later? |
 //! | [`aggregate`] | What do many derivatives say together? |
+//! | [`times`] | When is that, in the database? |
 //! | [`worker`] | Who does all that? |
 
 pub mod aggregate;
@@ -23,6 +24,7 @@ mod note;
 pub mod records;
 pub mod render;
 pub mod run;
+pub mod times;
 pub mod trace_name;
 pub mod weather;
 pub mod worker;

@@ -18,7 +18,8 @@ use sheaf_store::Store;
 
 use crate::input::{MeterInput, Periods, ProjectInput};
 use crate::records::{self, RecordsError};
-use crate::run::{Inputs, PERIODS, Pinned, PinnedTrace, choice_of, hash_of, span_of, supplied_input, tick};
+use crate::run::{Inputs, PERIODS, Pinned, PinnedTrace, choice_of, hash_of, span_of, supplied_input};
+use crate::times::tick;
 use crate::weather::{Pin, WeatherError, WeatherStore};
 
 /// An input or an output that can't be shown.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sheaf_db::datastore::{
-    ClaimedRun, FinishedRun, MeterResult, MeterRun, Micros, ModelResult, NewDerivative, NewMeterResult,
+    ClaimedRun, FinishedRun, MeterResult, MeterRun, ModelResult, NewDerivative, NewMeterResult,
     NewModelResult, NewPeriod, Project, ResultParts, ResultStatus, RunEnding, Trace,
 };
 use sheaf_model::{EnergyUnit, Interpretation, ResourceId, SamplePeriod, Tick, TimeRange};
@@ -35,6 +35,7 @@ use crate::classes::{Choice, ModelClass, Request};
 use crate::input::{MeterInput, Periods, ProjectInput};
 use crate::note::{note, of_warning};
 use crate::records::{self, Record, RecordsError, Span, TRACES};
+use crate::times::{micros, tick};
 use crate::weather::{Chosen, Pin, Place, WeatherError, WeatherStore};
 
 /// The version of the arithmetic: the same input and version give the same figures.
@@ -49,8 +50,6 @@ pub(crate) const PERIODS: [&str; 2] = ["baseline", "reporting"];
 /// A period is at most 365 days long, and a bill or a day more may reach into it.
 const LONGEST_PERIOD_TICKS: i64 = 366 * TICKS_PER_DAY;
 
-const TICKS_PER_MICRO: i64 = Tick::PER_SECOND / 1_000_000;
-
 /// What runs are made from can't be read. It is no run's fault: all of them wait.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -61,16 +60,6 @@ pub enum PrepareError {
     /// Weather can't be read.
     #[error(transparent)]
     Weather(#[from] WeatherError),
-}
-
-/// A time of the database.
-pub(crate) fn tick(micros: Micros) -> Option<Tick> {
-    Tick::UNIX_EPOCH.checked_add(micros.0.checked_mul(TICKS_PER_MICRO)?)
-}
-
-/// A time for the database.
-pub(crate) fn micros(tick: Tick) -> Micros {
-    Micros(tick.unix_ticks().div_euclid(TICKS_PER_MICRO))
 }
 
 /// Where the records of a trace are, by its row.

@@ -10,11 +10,11 @@
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rayon::prelude::*;
 use sheaf_db::datastore::{
-    AggregationRun, ClaimedRun, Datastore, FinishedAggregation, FinishedRun, Micros, NewMeterResult, Page,
+    AggregationRun, ClaimedRun, Datastore, FinishedAggregation, FinishedRun, NewMeterResult, Page,
     ResultFilter, RunEnding,
 };
 use sheaf_db::{Hold, RepositoryError};
@@ -24,6 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::aggregate;
 use crate::run::{ENGINE_VERSION, Preparation, Prepared, copies_of};
+use crate::times::now;
 use crate::weather::WeatherStore;
 
 /// How long to wait before a batch that could not be ended is ended again.
@@ -445,9 +446,4 @@ async fn again<T, F: Future<Output = Result<T, RepositoryError>>>(
             answer => return answer,
         }
     }
-}
-
-fn now() -> Micros {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

@@ -1,25 +1,13 @@
 //! Times as this family writes them: in UTC, those of rows with six digits of the second, those of data with as many as they have.
 
 use sheaf_db::datastore::Micros;
+use sheaf_metering::times;
+pub(crate) use sheaf_metering::times::{micros as micros_of, now};
 use sheaf_model::Tick;
-
-const TICKS_PER_MICRO: i64 = Tick::PER_SECOND / 1_000_000;
 
 /// A time of a row. What lies outside of the years 1 to 9999 is cut off; no row has such a time.
 pub(crate) fn tick_of(time: Micros) -> Tick {
-    let ticks = time.0.saturating_mul(TICKS_PER_MICRO).saturating_add(Tick::UNIX_EPOCH.ticks());
-    Tick::new(ticks.clamp(Tick::MIN.ticks(), Tick::MAX.ticks())).unwrap_or(Tick::MIN)
-}
-
-/// A time for a row; fractions of microseconds are cut off.
-pub(crate) fn micros_of(tick: Tick) -> Micros {
-    Micros(tick.unix_ticks().div_euclid(TICKS_PER_MICRO))
-}
-
-/// Now.
-pub(crate) fn now() -> Micros {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Micros(since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX)))
+    times::tick(time).unwrap_or(if time.0 < 0 { Tick::MIN } else { Tick::MAX })
 }
 
 /// `2016-09-28T00:00:00Z`, with six digits of a fraction only where there is one.
@@ -53,5 +41,6 @@ mod tests {
         assert_eq!(of_data(Micros(-1)), "1969-12-31T23:59:59.999999Z");
         assert_eq!(micros_of(tick_of(Micros(-1))), Micros(-1));
         assert_eq!(of_data(Micros(i64::MIN)), "0001-01-01T00:00:00Z");
+        assert_eq!(tick_of(Micros(i64::MAX)), Tick::MAX);
     }
 }
