@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sheaf_db::RepositoryError;
 use sheaf_db::datastore::{
     AggregationDerivativeStatus, AggregationResult, AggregationRun, Datastore, FinishedAggregation, Member,
-    MemberSelection, MemberStatus, NewAggregationResult, NewMemberStatus, RunEnding,
+    MemberSelection, MemberStatus, NewAggregation, NewAggregationResult, NewMemberStatus, RunEnding,
 };
 use sheaf_savings::portfolio::{
     self, AggregationInput, DerivativePair, Direction, Estimate, Method, PairStatus, Portfolio, Side,
@@ -144,22 +144,43 @@ impl From<DefaultValue> for Side {
     }
 }
 
-/// Which derivatives go into an aggregation; those of a group are those of its traces, as they are now.
+/// Which derivatives an aggregation run takes.
 ///
 /// # Errors
-/// The database fails, or the group's row is damaged.
+/// The database fails.
 pub async fn selection_of(
     datastore: &Datastore,
     run: &AggregationRun,
 ) -> Result<MemberSelection, RepositoryError> {
-    let mut traces = run.traces.0.clone();
+    let new = NewAggregation {
+        projects: run.projects.0.clone(),
+        traces: run.traces.0.clone(),
+        derivatives: run.derivatives.0.clone(),
+        group_id: run.group_id,
+        trace_interpretation: run.trace_interpretation.clone(),
+        trace_interpretation_given: None,
+        derivative_interpretation: run.derivative_interpretation.clone(),
+        derivative_interpretation_given: None,
+        aggregation_interpretation: run.aggregation_interpretation.clone(),
+        all_runs: run.all_runs,
+        options: run.options.clone(),
+    };
+    selection(datastore, &new).await
+}
+
+/// Which derivatives an aggregation takes that is asked for. A group has those traces that belong to it now.
+pub(crate) async fn selection(
+    datastore: &Datastore,
+    run: &NewAggregation,
+) -> Result<MemberSelection, RepositoryError> {
+    let mut traces = run.traces.clone();
     if let Some(group) = run.group_id {
         traces.extend(datastore.group_members(group).await?.unwrap_or_default());
     }
     Ok(MemberSelection {
-        projects: run.projects.0.clone(),
+        projects: run.projects.clone(),
         traces,
-        derivatives: run.derivatives.0.clone(),
+        derivatives: run.derivatives.clone(),
         trace_interpretation: run.trace_interpretation.clone(),
         derivative_interpretation: run.derivative_interpretation.clone(),
         all_runs: run.all_runs,

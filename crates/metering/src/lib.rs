@@ -11,6 +11,7 @@
 //! | [`weather`] | Where are temperatures, and which station's count for a place? |
 //! | [`input`] | What is a meter run made from, as JSON? |
 //! | [`classes`] | Which model is it, and what can be chosen? |
+//! | [`request`] | What does a request ask for? |
 //! | [`run`] | What does a claimed run yield? |
 //! | [`render`] | What does a run show of its input and output, later? |
 //! | [`aggregate`] | What do many derivatives say together? |
@@ -23,6 +24,7 @@ pub mod input;
 mod note;
 pub mod records;
 pub mod render;
+pub mod request;
 pub mod run;
 pub mod times;
 pub mod trace_name;
