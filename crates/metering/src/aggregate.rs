@@ -339,6 +339,19 @@ pub struct Gone {
     pub hash: String,
 }
 
+/// What an aggregation run that has not ended would be made from, if it began now.
+///
+/// # Errors
+/// These derivatives can't be aggregated.
+pub fn pending_input_json(run: &AggregationRun, members: &[Member]) -> Result<Value, Refusal> {
+    let request = Request {
+        trace_interpretation: run.trace_interpretation.as_deref(),
+        derivative_interpretation: run.derivative_interpretation.as_deref(),
+        aggregation_interpretation: &run.aggregation_interpretation,
+    };
+    Ok(json_of(&input_of(run, &request.resolve(members)?, members)))
+}
+
 /// The input of an aggregation that is done, from its members as they are now.
 ///
 /// # Errors

@@ -152,9 +152,9 @@ impl<O: Observer> Worker<O> {
         Worker { datastore, store, weather, observer, settings, holder, wake: Arc::default() }
     }
 
-    /// Wakes the worker, when runs were asked for in this process.
-    pub fn wake(&self) -> Arc<Notify> {
-        self.wake.clone()
+    /// The same, which looks for runs at once when somebody in this process notifies it.
+    pub fn woken_by(self, wake: Arc<Notify>) -> Worker<O> {
+        Worker { wake, ..self }
     }
 
     /// Does runs until `stop` says true, or nobody is left to say it. Those that are not begun then go back.

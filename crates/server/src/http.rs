@@ -2,11 +2,13 @@
 //!
 //! `router.rs` lists all routes; each has its handler in `api/`. `layers.rs` is what happens to every request on its way there
 //! and back, `auth.rs` says who asks, `errors.rs` turns errors into answers, `wire.rs` has the conventions of JSON and queries.
-//! `datastore.rs` is the family of projects and traces, whose errors and lists are others'. `jobs.rs` is work that takes time.
+//! `datastore.rs` is the family of projects and traces, whose errors and lists are others'. `jobs.rs` is work that takes time, `runs.rs`
+//! does what that family asks to be computed.
 
 mod api;
 pub(crate) mod app;
 pub(crate) mod auth;
+mod base_url;
 mod body;
 mod budget;
 mod client;
@@ -20,6 +22,7 @@ mod layers;
 mod metrics;
 mod openapi;
 mod router;
+mod runs;
 mod streaming;
 mod values;
 mod wire;
@@ -68,11 +71,12 @@ pub(crate) async fn serve(
             }
         }
     });
-    let worker = jobs::work(&app);
+    let (worker, runs) = (jobs::work(&app), runs::work(&app));
     let served = serve_app(&app, tls, ready).await;
     cleaning.abort();
     app.stop();
     worker.ended().await;
+    runs.ended().await;
     app.close().await;
     served
 }

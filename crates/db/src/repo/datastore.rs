@@ -34,8 +34,8 @@ pub use crate::entity::datastore::{
     Trace, TraceGroup, UnknownWord,
 };
 pub use aggregations::{
-    AggregationFilter, FinishedAggregation, Member, MemberSelection, NewAggregation, NewAggregationResult,
-    NewMemberStatus,
+    AggregationFilter, AggregationResultFilter, FinishedAggregation, Member, MemberSelection, NewAggregation,
+    NewAggregationResult, NewMemberStatus,
 };
 pub use filter::{Comparison, FilterError, Operator, Scalar, Target, TraceFilter};
 pub use links::{MappingFilter, MetadataFilter, NewMetadata};
@@ -90,6 +90,28 @@ impl Default for Page {
     }
 }
 
+/// Whose rows may be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Those of these projects.
+    pub projects: Vec<i64>,
+    /// Those of no project, too.
+    pub without_project: bool,
+}
+
+impl Seen {
+    /// One more condition on rows that have a project, or none.
+    fn and(seen: Option<&Seen>, sql: Sql) -> Sql {
+        let Some(seen) = seen else { return sql };
+        let sql = sql.text(" AND (FALSE");
+        let sql = match &seen.projects[..] {
+            [] => sql,
+            projects => sql.text(" OR \"project_id\" IN ").ids(projects),
+        };
+        sql.text(if seen.without_project { " OR \"project_id\" IS NULL)" } else { ")" })
+    }
+}
+
 /// Projects, traces, meter runs and aggregation runs. Times are those of whoever calls.
 #[derive(Clone, Debug)]
 pub struct Datastore {
@@ -128,6 +150,34 @@ impl Datastore {
         transaction.reading::<E, _>(sql.rows::<E>(&transaction.tx).await)
     }
 }
+
+/// Which kinds of rows can be asked for by their ids alone.
+macro_rules! existing {
+    ($($(#[$doc:meta])* $name:ident of $module:ident),*) => {
+        impl Datastore {
+            $($(#[$doc])*
+            ///
+            /// # Errors
+            /// The database fails.
+            pub async fn $name(&self, ids: &[i64]) -> Result<HashSet<i64>, RepositoryError> {
+                type Row = crate::entity::datastore::$module::Entity;
+                match Transaction::read::<Row>(&self.database).await? {
+                    Some(transaction) => transaction.existing::<Row>(ids).await,
+                    None => Ok(HashSet::new()),
+                }
+            })*
+        }
+    };
+}
+
+existing!(
+    /// Those of these ids that projects have.
+    existing_projects of projects,
+    /// Those of these ids that traces have.
+    existing_traces of traces,
+    /// Those of these ids that derivatives have.
+    existing_derivatives of meter_derivatives
+);
 
 impl Transaction<'_> {
     async fn rows_where<E: Table>(

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use sheaf_db::datastore::{
-    AggregationFilter, Cancelled, ClaimedRun, Datastore, DerivativeFilter, FinishedAggregation, FinishedRun,
-    Inserted, MemberSelection, MemberStatus, Micros, NewAggregation, NewAggregationResult, NewBatch,
-    NewDerivative, NewMemberStatus, NewMeterResult, NewMeterRun, NewModelResult, NewPeriod, OnError, Page,
-    Progress, ProjectPatch, ResultFilter, ResultStatus, RunEnding, RunFilter, RunStatus, TraceFilter,
+    AggregationFilter, AggregationResultFilter, Cancelled, ClaimedRun, Datastore, DerivativeFilter,
+    FinishedAggregation, FinishedRun, Inserted, MemberSelection, MemberStatus, Micros, NewAggregation,
+    NewAggregationResult, NewBatch, NewDerivative, NewMemberStatus, NewMeterResult, NewMeterRun,
+    NewModelResult, NewPeriod, OnError, Page, Progress, ProjectPatch, ResultFilter, ResultStatus, RunEnding,
+    RunFilter, RunStatus, TraceFilter,
 };
 use sheaf_db::testing::TestDatabase;
 use sheaf_db::{Database, Hold, RepositoryError};
@@ -493,7 +494,10 @@ async fn an_aggregation_from_begin_to_end() {
         assert_eq!((found.n_derivatives, found.n_accepted, found.n_rejected), (2, 1, 1));
         assert_eq!((found.n_accepted_baseline, found.n_accepted_reporting), (0, 2));
         assert_eq!((found.n_rejected_baseline, found.n_rejected_reporting), (1, 0));
-        assert_eq!(datastore.aggregation_results(None, Page::ALL).await.unwrap(), [found]);
+        assert_eq!(
+            datastore.aggregation_results(&AggregationResultFilter::default(), Page::ALL).await.unwrap(),
+            [found]
+        );
         let statuses = datastore.aggregation_statuses(ids[0], Page::ALL).await.unwrap();
         assert_eq!(statuses.iter().map(|row| row.derivative_id).collect::<Vec<_>>(), [4, 2]);
         assert_eq!(statuses[0].baseline_status, MemberStatus::Default);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sheaf_metering::weather::WeatherStore;
 use sheaf_model::CatalogId;
 use tokio::sync::{Mutex, watch};
 
@@ -13,6 +14,7 @@ use super::auth::oidc::Providers;
 use super::auth::rights::{Action, CatalogFacts};
 use super::jobs::{Artifacts, Jobs};
 use super::metrics::Metrics;
+use super::runs::Runs;
 use super::streaming::{StreamLimits, Streams};
 use crate::catalogs::{OwnerRights, Owners};
 use crate::data::Data;
@@ -37,6 +39,9 @@ pub(crate) struct App {
     /// Failures to sign in with a password.
     pub(crate) sign_ins: Limiter,
     pub(crate) jobs: Jobs,
+    pub(crate) runs: Runs,
+    /// Temperatures for inputs and outputs of runs.
+    pub(crate) weather: WeatherStore,
     /// Held by whoever changes which records a trace has.
     pub(crate) trace_records: Mutex<()>,
     stopping: watch::Sender<bool>,
@@ -66,6 +71,9 @@ impl App {
         let artifacts = Artifacts::new(&data.folder, settings.jobs.artifact_retention);
         let jobs = Jobs::new(data.database.jobs(), artifacts);
         metrics.register(|registry| jobs.register(registry));
+        let runs = Runs::default();
+        metrics.register(|registry| runs.register(registry));
+        let weather = WeatherStore::new(data.store.clone());
         Ok(App {
             data,
             settings,
@@ -76,6 +84,8 @@ impl App {
             providers,
             sign_ins: Limiter::default(),
             jobs,
+            runs,
+            weather,
             trace_records: Mutex::new(()),
             stopping: watch::Sender::new(false),
         })
@@ -90,6 +100,11 @@ impl App {
     pub(crate) async fn stopped(&self) {
         // An error would mean that the sender is gone, and it is a part of this.
         let _ = self.stopping.subscribe().wait_for(|stops| *stops).await;
+    }
+
+    /// Says true once the server is told to stop.
+    pub(crate) fn stops(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// Whether the server was told to stop.

@@ -1,9 +1,13 @@
 //! Projects, traces and their records, as clients of OpenEEmeter's datastore know them.
 //!
 //! `fields.rs` reads objects field by field, `refusals.rs` says what is wrong with them, `body.rs` reads many of them from one
-//! body and `bulk.rs` says what became of those, `listing.rs` writes lists, `rights.rs` says who sees and changes what. All
+//! body and `bulk.rs` says what became of those, `listing.rs` writes lists, `rights.rs` says who sees and changes what, `runs.rs` has what
+//! requests for both kinds of runs have in common. All
 //! else is one file for each kind of object.
 
+pub(super) mod aggregation_results;
+pub(super) mod aggregation_runs;
+pub(super) mod batches;
 pub(super) mod blacklist;
 mod body;
 mod bulk;
@@ -12,10 +16,14 @@ pub(super) mod groups;
 mod listing;
 pub(super) mod mappings;
 pub(super) mod metadata;
+pub(super) mod meter_derivatives;
+pub(super) mod meter_results;
+pub(super) mod meter_runs;
 pub(super) mod owners;
 pub(super) mod projects;
 mod refusals;
 mod rights;
+mod runs;
 mod times;
 pub(super) mod trace_records;
 pub(super) mod traces;
@@ -25,9 +33,10 @@ pub(super) use refusals::in_words_of_ours;
 use axum::http::Method;
 
 /// What this family of routes is about: the segment behind `/api/v1/`.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 14] = [
     "aggregation_results",
     "aggregation_runs",
+    "batches",
     "meter_derivatives",
     "meter_results",
     "meter_runs",

@@ -46,6 +46,28 @@ pub struct AggregationFilter {
     pub statuses: Vec<RunStatus>,
     /// Of these groups.
     pub groups: Option<Vec<i64>>,
+    /// That this user has asked for.
+    pub owner: Option<String>,
+}
+
+/// Which results of aggregations: those for which all is true that is given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AggregationResultFilter {
+    /// Their ids, which are those of their runs, are among these.
+    pub ids: Option<Vec<i64>>,
+    /// Of these groups.
+    pub groups: Option<Vec<i64>>,
+    /// Of runs that this user has asked for.
+    pub owner: Option<String>,
+}
+
+/// One more condition on runs: that this user has asked for them.
+fn and_owner(sql: Sql, owner: Option<&str>) -> Sql {
+    if owner.is_none() {
+        return sql;
+    }
+    let of = " AND \"batch_id\" IN (SELECT \"id\" FROM \"metering_batch\" WHERE TRUE";
+    sql.text(of).and_is("\"owner\"", owner).text(")")
 }
 
 impl AggregationFilter {
@@ -66,7 +88,7 @@ impl Conditions for AggregationFilter {
             .and_is("\"batch_id\"", self.batch)
             .and_in("\"id\"", self.ids.as_deref())
             .and_in("\"group_id\"", self.groups.as_deref());
-        and_status(sql, &self.statuses)
+        and_status(and_owner(sql, self.owner.as_deref()), &self.statuses)
     }
 }
 
@@ -245,7 +267,7 @@ impl Datastore {
         let batch = queue::insert_batch(&transaction, batch, now).await?;
         let first = transaction.new_ids::<Row>(runs.len()).await?;
         let ids: Vec<i64> = (first..).take(runs.len()).collect();
-        let rows = ids.iter().zip(runs).map(|(&id, run)| AggregationRun {
+        let rows = ids.clone().into_iter().zip(runs).map(|(id, run)| AggregationRun {
             id,
             aggregation_input: None,
             status: RunStatus::Pending,
@@ -393,16 +415,27 @@ impl Datastore {
         self.one::<ResultRow>(id).await
     }
 
-    /// A page of the results of aggregations: all, or those with these ids.
+    /// A page of the results of aggregations.
     ///
     /// # Errors
     /// The database fails.
     pub async fn aggregation_results(
         &self,
-        ids: Option<&[i64]>,
+        filter: &AggregationResultFilter,
         page: Page,
     ) -> Result<Vec<AggregationResult>, RepositoryError> {
-        self.page::<ResultRow>(page, |sql| sql.and_in("\"id\"", ids)).await
+        let AggregationResultFilter { ids, groups, owner } = filter;
+        let conditions = |sql: Sql| {
+            let sql = sql.and_in("\"id\"", ids.as_deref());
+            if groups.is_none() && owner.is_none() {
+                return sql;
+            }
+            let of =
+                " AND \"aggregation_run_id\" IN (SELECT \"id\" FROM \"metering_aggregationrun\" WHERE TRUE";
+            let sql = sql.text(of).and_in("\"group_id\"", groups.as_deref());
+            and_owner(sql, owner.as_deref()).text(")")
+        };
+        self.page::<ResultRow>(page, conditions).await
     }
 
     /// A page of what became of the derivatives of an aggregation, in its order.

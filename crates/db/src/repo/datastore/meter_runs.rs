@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::queue::{self, Conditions, End, and_status};
 use super::{
     Datastore, Inserted, MeterDerivative, MeterResult, MeterRun, Micros, ModelResult, ModelingPeriod,
-    ModelingPeriodGroup, NewBatch, Page, Project, ResultStatus, RunEnding, RunStatus, Trace, Transaction,
-    missing, paths, without_zero,
+    ModelingPeriodGroup, NewBatch, Page, Project, ResultStatus, RunEnding, RunStatus, Seen, Trace,
+    Transaction, missing, paths, without_zero,
 };
 use crate::entity::datastore::{
     meter_derivatives, meter_results, meter_runs, model_results, modeling_period_groups, modeling_periods,
@@ -55,6 +55,8 @@ pub struct RunFilter {
     pub projects: Option<Vec<i64>>,
     /// Of these traces.
     pub traces: Option<Vec<i64>>,
+    /// That may be seen.
+    pub seen: Option<Seen>,
 }
 
 impl RunFilter {
@@ -81,7 +83,7 @@ impl Conditions for RunFilter {
             .and_in("\"id\"", self.ids.as_deref())
             .and_in("\"project_id\"", self.projects.as_deref())
             .and_in("\"trace_id\"", self.traces.as_deref());
-        and_status(sql, &self.statuses)
+        and_status(Seen::and(self.seen.as_ref(), sql), &self.statuses)
     }
 }
 
@@ -208,7 +210,7 @@ impl Datastore {
         let batch = queue::insert_batch(&transaction, batch, now).await?;
         let first = transaction.new_ids::<Row>(runs.len()).await?;
         let ids: Vec<i64> = (first..).take(runs.len()).collect();
-        let rows = ids.iter().zip(runs).map(|(&id, run)| MeterRun {
+        let rows = ids.clone().into_iter().zip(runs).map(|(id, run)| MeterRun {
             id,
             meter_input: run.input.is_some().then(|| paths::meter_input(id)),
             status: RunStatus::Pending,
@@ -253,6 +255,22 @@ impl Datastore {
     /// The database fails.
     pub async fn runs(&self, filter: &RunFilter, page: Page) -> Result<Vec<MeterRun>, RepositoryError> {
         self.page::<Row>(page, |sql| filter.conditions(sql)).await
+    }
+
+    /// The projects of the runs of a request, each once; nothing stands for runs without one.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn projects_of_batch(&self, batch: i64) -> Result<Vec<Option<i64>>, RepositoryError> {
+        let mut projects = Vec::new();
+        let Some(transaction) = Transaction::read::<Row>(&self.database).await? else { return Ok(projects) };
+        let sql = "SELECT DISTINCT \"project_id\" FROM \"metering_meterrun\" WHERE \"batch_id\" = ";
+        let answer = Sql::new(&transaction.tx, sql).value(batch).query(&transaction.tx, |columns| {
+            projects.push(columns.next()?);
+            Ok(())
+        });
+        transaction.reading::<Row, _>(answer.await)?;
+        Ok(projects)
     }
 
     /// Takes up to `most` runs that wait, or whose holder has died, for as long as `lease`: those with the highest priority

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{
     Datastore, MeterDerivative, MeterResult, ModelResult, ModelingPeriod, ModelingPeriodGroup, Page,
-    ResultStatus, Transaction,
+    ResultStatus, Seen, Transaction,
 };
 use crate::entity::datastore::{
     current, meter_derivatives, meter_results, model_results, modeling_period_groups, modeling_periods,
@@ -28,6 +28,8 @@ pub struct ResultFilter {
     pub status: Option<ResultStatus>,
     /// Only those that count for their trace and project.
     pub current: bool,
+    /// That may be seen.
+    pub seen: Option<Seen>,
 }
 
 impl ResultFilter {
@@ -37,7 +39,7 @@ impl ResultFilter {
             .and_in("\"project_id\"", self.projects.as_deref())
             .and_in("\"trace_id\"", self.traces.as_deref())
             .and_is("\"status\"", self.status);
-        and_current(sql, "\"id\"", self.current)
+        and_current(Seen::and(self.seen.as_ref(), sql), "\"id\"", self.current)
     }
 }
 
@@ -58,6 +60,8 @@ pub struct DerivativeFilter {
     pub trace_interpretation: Option<String>,
     /// Only those of results that count for their trace and project.
     pub current: bool,
+    /// That may be seen.
+    pub seen: Option<Seen>,
 }
 
 impl DerivativeFilter {
@@ -68,12 +72,14 @@ impl DerivativeFilter {
             .and_in("\"meter_result_id\"", self.meter_results.as_deref())
             .and_is("\"interpretation\"", self.interpretation.as_deref())
             .and_is("\"trace_interpretation\"", self.trace_interpretation.as_deref());
-        let sql = match &self.projects {
-            Some(projects) => sql
-                .text(" AND \"meter_result_id\" IN (SELECT \"id\" FROM \"metering_meterresult\" WHERE TRUE")
-                .and_in("\"project_id\"", Some(projects))
-                .text(")"),
-            None => sql,
+        let sql = match (&self.projects, &self.seen) {
+            (None, None) => sql,
+            (projects, seen) => {
+                let of =
+                    " AND \"meter_result_id\" IN (SELECT \"id\" FROM \"metering_meterresult\" WHERE TRUE";
+                let sql = sql.text(of).and_in("\"project_id\"", projects.as_deref());
+                Seen::and(seen.as_ref(), sql).text(")")
+            }
         };
         and_current(sql, "\"meter_result_id\"", self.current)
     }

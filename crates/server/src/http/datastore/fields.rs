@@ -198,6 +198,16 @@ impl Fields {
         )
     }
 
+    /// A name that `read` knows, or says what is wrong with.
+    pub(crate) fn named<T>(
+        &mut self,
+        field: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(field, 1_000_000).flatten()?;
+        read(&text).map_err(|message| self.fail(field, message)).ok()
+    }
+
     /// Ids, apart by blanks, commas or plus signs.
     pub(crate) fn ids(&mut self, field: &str) -> Option<Vec<i64>> {
         let ids = |value: &Value| {

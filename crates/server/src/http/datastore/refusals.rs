@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 use sheaf_db::RepositoryError;
 use sheaf_metering::records::RecordsError;
+use sheaf_metering::render::RenderError;
 use sheaf_store::StoreError;
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, RefOr, Response as Described, ResponseBuilder};
@@ -38,6 +39,19 @@ impl Errors {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many messages there are about a field.
+    pub(crate) fn count(&self, field: &str) -> usize {
+        self.0.get(field).and_then(Value::as_array).map_or(0, Vec::len)
+    }
+
+    /// All messages about a field in one line, for each of them.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = (&str, String)> {
+        self.0.iter().map(|(field, messages)| {
+            let words = messages.as_array().into_iter().flatten().filter_map(Value::as_str);
+            (field.as_str(), words.collect::<Vec<_>>().join(" "))
+        })
     }
 
     pub(crate) fn into_value(self) -> Value {
@@ -82,6 +96,11 @@ impl Refusal {
     /// 404.
     pub(crate) fn not_found() -> Refusal {
         Refusal::Other(ApiError::not_found("Not found."))
+    }
+
+    /// 404 for an input or an output that there is not, or not yet.
+    pub(crate) fn none_yet() -> Refusal {
+        Refusal::Other(ApiError::not_found("The run has not come so far that it has one."))
     }
 
     pub(crate) fn is_not_found(&self) -> bool {
@@ -131,6 +150,17 @@ impl From<RecordsError> for Refusal {
             RecordsError::Store(error) => error.into(),
             RecordsError::Value { .. } => Errors::one("value", error).into(),
             error => Refusal::Other(ApiError::internal("the records can't be kept", &error)),
+        }
+    }
+}
+
+impl From<RenderError> for Refusal {
+    fn from(error: RenderError) -> Refusal {
+        match error {
+            RenderError::None => Refusal::none_yet(),
+            RenderError::Gone { .. } => ApiError::new(StatusCode::GONE, error).into(),
+            RenderError::Records(error) => error.into(),
+            error => ApiError::internal("an input or an output can't be shown", &error).into(),
         }
     }
 }

@@ -3,8 +3,13 @@
 //! A trace is a series of the catalog `/traces`, and a project is the catalog `/projects/<project>`; claims open them by these
 //! ids, as they open all catalogs. Whoever may read a project sees its traces, too.
 
-use sheaf_db::datastore::{Datastore, MappingFilter, Page, Project, ProjectFilter, Trace, TraceListFilter};
+use std::collections::HashSet;
+
+use sheaf_db::datastore::{
+    AggregationRun, Datastore, MappingFilter, Page, Project, ProjectFilter, Seen, Trace, TraceListFilter,
+};
 use sheaf_metering::records::TRACES;
+use sheaf_metering::request::Target;
 use sheaf_metering::trace_name::name_of;
 use sheaf_model::CatalogId;
 
@@ -87,7 +92,7 @@ impl<'a> Rights<'a> {
     }
 
     /// 404 for what is not there and what must not be seen; 401 for nobody.
-    fn hidden(&self) -> Refusal {
+    pub(crate) fn hidden(&self) -> Refusal {
         match self.require_user() {
             Ok(()) => Refusal::not_found(),
             Err(refusal) => refusal,
@@ -180,4 +185,82 @@ impl<'a> Rights<'a> {
         self.require_write_traces()?;
         Ok(trace)
     }
+
+    pub(crate) fn may_read_project(&self, project_id: &str) -> bool {
+        self.may_project(Action::Read, project_id)
+    }
+
+    /// An error unless all of these projects may be changed, as whoever has them metered needs.
+    pub(crate) async fn require_write_projects(&self, ids: HashSet<i64>) -> Result<(), Refusal> {
+        self.require_user()?;
+        if self.caller.is_admin() || ids.is_empty() {
+            return Ok(());
+        }
+        let these = ProjectFilter { allowed: Some(ids.into_iter().collect()), ..ProjectFilter::default() };
+        for project in self.datastore().projects(&these, Page::ALL).await? {
+            self.require_write_project(&project.project_id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether what was computed for a project may be seen; without one it may be where all traces are.
+    pub(crate) async fn sees(&self, project: Option<i64>) -> Result<bool, Refusal> {
+        match project {
+            None => self.sees_all_traces(),
+            Some(_) if self.caller.is_admin() => Ok(true),
+            Some(project) => Ok(!self.projects(vec![project]).await?.is_empty()),
+        }
+    }
+
+    /// Whose runs and results may be seen; `None` for all.
+    pub(crate) async fn seen(&self) -> Result<Option<Seen>, Refusal> {
+        let without_project = self.sees_all_traces()?;
+        Ok(self.visible_projects().await?.map(|projects| Seen { projects, without_project }))
+    }
+
+    /// The user whose aggregations may be seen: those of others are about all traces.
+    pub(crate) fn only_own(&self) -> Result<Option<String>, Refusal> {
+        if self.sees_all_traces()? {
+            return Ok(None);
+        }
+        Ok(Some(self.caller.require_user()?.user.id.clone()))
+    }
+
+    /// An error unless what an aggregation is of may be changed: its projects, or else the catalog of traces.
+    pub(crate) async fn require_write_aggregation(&self, run: &AggregationRun) -> Result<(), Refusal> {
+        match &run.projects.0[..] {
+            [] => self.require_write_traces(),
+            projects => self.require_write_projects(projects.iter().copied().collect()).await,
+        }
+    }
+
+    /// Which of the projects and traces that targets name may be seen; `None` for all.
+    pub(crate) async fn seen_of_targets(&self, targets: &[Target]) -> Result<Option<SeenOfTargets>, Refusal> {
+        if self.caller.is_admin() {
+            return Ok(None);
+        }
+        let ids = |of: fn(&Target) -> Option<i64>| targets.iter().filter_map(of).collect::<HashSet<i64>>();
+        self.seen_among(ids(|target| target.project), ids(|target| target.trace)).await.map(Some)
+    }
+
+    /// Those of these projects and traces that may be seen.
+    pub(crate) async fn seen_among(
+        &self,
+        projects: HashSet<i64>,
+        traces: HashSet<i64>,
+    ) -> Result<SeenOfTargets, Refusal> {
+        let projects = self.projects(projects.into_iter().collect()).await?;
+        let these = TraceListFilter { ids: Some(traces.into_iter().collect()), ..TraceListFilter::default() };
+        let traces = self.datastore().traces(&self.visible_traces(these).await?, Page::ALL).await?;
+        Ok(SeenOfTargets {
+            projects: projects.into_iter().map(|project| project.id).collect(),
+            traces: traces.into_iter().map(|trace| trace.id).collect(),
+        })
+    }
+}
+
+/// The projects and traces of a request that its sender may see.
+pub(crate) struct SeenOfTargets {
+    pub(crate) projects: HashSet<i64>,
+    pub(crate) traces: HashSet<i64>,
 }
