@@ -19,7 +19,7 @@ use sheaf_savings::portfolio::{
 };
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::run::ENGINE_VERSION;
+use crate::run::{EEMETER_VERSION, ENGINE_VERSION};
 
 /// What is asked of an aggregation besides which derivatives go in.
 #[derive(Clone, Copy, Debug)]
@@ -298,7 +298,7 @@ fn result_of(portfolio: &Portfolio, members: &[Member]) -> NewAggregationResult 
         trace_interpretation: Some(portfolio.trace_interpretation.clone()),
         derivative_interpretation: Some(portfolio.derivative_interpretation.clone()),
         aggregation_interpretation: portfolio.method.word().to_owned(),
-        eemeter_version: None,
+        eemeter_version: Some(EEMETER_VERSION.to_owned()),
         datastore_version: Some(ENGINE_VERSION.to_owned()),
         unit: portfolio.unit.clone(),
         baseline_value: value(baseline),

@@ -41,8 +41,8 @@ use crate::weather::{Chosen, Pin, Place, WeatherError, WeatherStore};
 /// The version of the arithmetic: the same input and version give the same figures.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The version of eemeter that `compat` follows.
-const EEMETER_VERSION: &str = "3.2.0";
+/// The version of eemeter whose methods the models follow: `compat` to the digit, `strict` where they are CalTRACK's.
+pub(crate) const EEMETER_VERSION: &str = "3.2.0";
 
 /// Names of the modelling periods.
 pub(crate) const PERIODS: [&str; 2] = ["baseline", "reporting"];
@@ -523,7 +523,7 @@ impl Ready {
             model: sides.map(|sides| model_result(sides[index])),
         };
         NewMeterResult {
-            eemeter_version: (choice.mode == Mode::Compat).then(|| EEMETER_VERSION.to_owned()),
+            eemeter_version: Some(EEMETER_VERSION.to_owned()),
             datastore_version: Some(ENGINE_VERSION.to_owned()),
             model_class: class.map(|class| class.name().to_owned()),
             model_kwargs: Some(choice.model_kwargs().to_string()),

@@ -24,6 +24,8 @@ mod operating;
 mod reading;
 #[path = "integration/remotes.rs"]
 mod remotes;
+#[path = "integration/runs.rs"]
+mod runs;
 #[path = "integration/savings.rs"]
 mod savings;
 #[path = "integration/serving.rs"]

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use crate::http::{Answer, Ask, Server};
 
-fn keys(object: &Value) -> Vec<&str> {
+pub(crate) fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
 
 /// What must hold of every answer of this family that is an error: it is JSON in the form of Django REST framework.
-fn check_error(answer: &Answer) {
+pub(crate) fn check_error(answer: &Answer) {
     let body = answer.json();
     let object = body.as_object().unwrap_or_else(|| panic!("{answer}"));
     match answer.status {
@@ -28,36 +28,36 @@ fn check_error(answer: &Answer) {
     }
 }
 
-struct Client<'a> {
-    server: &'a Server,
-    token: String,
+pub(crate) struct Client<'a> {
+    pub(crate) server: &'a Server,
+    pub(crate) token: String,
 }
 
 impl<'a> Client<'a> {
-    fn new(server: &'a Server, rights: &[&str]) -> Client<'a> {
+    pub(crate) fn new(server: &'a Server, rights: &[&str]) -> Client<'a> {
         Client { server, token: server.token(rights) }
     }
 
-    fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         self.server.ask(method, &format!("/api/v1/{path}")).token(&self.token)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.ask("GET", path).send()
     }
 
-    fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, body: &Value) -> Answer {
         self.ask(method, path).json(body).send()
     }
 
     /// What a request answers that must succeed with this status.
-    fn made(&self, status: u16, path: &str, body: &Value) -> Value {
+    pub(crate) fn made(&self, status: u16, path: &str, body: &Value) -> Value {
         let answer = self.send("POST", path, body);
         assert_eq!(answer.status, status, "{path}: {answer}");
         answer.json()
     }
 
-    fn wrong(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn wrong(&self, method: &str, path: &str, body: &Value) -> Value {
         let answer = self.send(method, path, body);
         assert_eq!(answer.status, 400, "{method} {path}: {answer}");
         check_error(&answer);

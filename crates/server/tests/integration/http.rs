@@ -133,7 +133,10 @@ impl Server {
 
     /// Runs another command of the program on the same data folder, beside the server.
     pub(crate) fn sheaf(&self, args: &[&str]) -> Output {
-        sheaf_in(self.folder.path(), args)
+        let database = self.flags.iter().position(|flag| flag == "--database");
+        let database = database.map_or(&[][..], |at| &self.flags[at..at + 2]);
+        let database: Vec<&str> = database.iter().map(String::as_str).collect();
+        sheaf_in(self.folder.path(), &[args, &database].concat())
     }
 
     /// A new token, made beside the running server: `&["--admin"]`, or `&["--read", "^/demo/.*$"]`.
