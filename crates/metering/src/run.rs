@@ -25,7 +25,7 @@ use sheaf_savings::model::FitStatus;
 use sheaf_savings::portfolio::Direction;
 use sheaf_savings::prepare::prepare;
 use sheaf_savings::run::{Run, RunInput, RunResult, RunSettings, SideResult, input_hash, run};
-use sheaf_savings::settings::{FitSettings, Mode};
+use sheaf_savings::settings::FitSettings;
 use sheaf_savings::weather::Weather;
 use sheaf_savings::zone::TICKS_PER_DAY;
 use sheaf_store::Store;
