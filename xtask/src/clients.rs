@@ -21,6 +21,7 @@ const SUITES: &[Suite] = &[
     Suite { name: "nexus-2.0.0b55", tests: "nexus", requirements: "nexus/requirements-2.0.0b55.txt" },
     Suite { name: "nexus-2.0.0b60", tests: "nexus", requirements: "nexus/requirements-2.0.0b60.txt" },
     Suite { name: "outside", tests: "outside", requirements: "outside/requirements.txt" },
+    Suite { name: "datastore", tests: "datastore", requirements: "datastore/requirements.txt" },
     Suite { name: "contract", tests: "contract", requirements: "contract/requirements.txt" },
 ];
 

@@ -69,6 +69,17 @@ pub fn span_of(trace: &Trace) -> Span {
     Span { period, first_last }
 }
 
+impl PrepareError {
+    /// Whether something that is stored is damaged, so that it is of no use to try again.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            PrepareError::Records(RecordsError::Store(error))
+            | PrepareError::Weather(WeatherError::Store(error)) => error.is_damage(),
+            _ => false,
+        }
+    }
+}
+
 /// What the input of a result was made from: all but the records and temperatures, and which these are.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pinned {

@@ -23,7 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::aggregate;
-use crate::run::{ENGINE_VERSION, Preparation, Prepared, copies_of};
+use crate::run::{ENGINE_VERSION, Preparation, PrepareError, Prepared, copies_of};
 use crate::times::now;
 use crate::weather::WeatherStore;
 
@@ -82,6 +82,18 @@ pub trait Observer: Send + Sync {
 /// Nobody does.
 impl Observer for () {
     fn ended(&self, _: Ended<'_>) {}
+}
+
+/// Runs that can't be done now; they wait.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// The database fails.
+    #[error(transparent)]
+    Database(#[from] RepositoryError),
+    /// What runs are made from can't be read.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
 }
 
 /// What was done.
@@ -178,8 +190,8 @@ impl<O: Observer> Worker<O> {
     /// Does all runs that wait, unless `stop` says true before.
     ///
     /// # Errors
-    /// The database fails.
-    pub async fn work_off(&self, stop: &watch::Receiver<bool>) -> Result<Done, RepositoryError> {
+    /// The database or the store fails.
+    pub async fn work_off(&self, stop: &watch::Receiver<bool>) -> Result<Done, WorkerError> {
         let mut all = Done::default();
         while !*stop.borrow() {
             let done = self.batch(stop).await?;
@@ -192,21 +204,32 @@ impl<O: Observer> Worker<O> {
     }
 
     /// Does one batch; nothing if no run waits.
-    async fn batch(&self, stop: &watch::Receiver<bool>) -> Result<Done, RepositoryError> {
+    async fn batch(&self, stop: &watch::Receiver<bool>) -> Result<Done, WorkerError> {
         let WorkerSettings { batch, lease, .. } = self.settings;
         let runs = self.datastore.claim_runs(self.holder, batch, lease, now()).await?;
         if !runs.is_empty() {
+            let runs = self.without_company(runs).await?;
             return self.meter_runs(runs, stop).await;
         }
         let runs = self.datastore.claim_aggregations(self.holder, batch, lease, now()).await?;
-        if runs.is_empty() { Ok(Done::default()) } else { self.aggregations(runs, stop).await }
+        if runs.is_empty() { Ok(Done::default()) } else { Ok(self.aggregations(runs, stop).await?) }
+    }
+
+    /// A run over which a process has died is done alone, so that it takes no others with it if that happens again; those others
+    /// go back. All of them otherwise.
+    async fn without_company(&self, mut runs: Vec<ClaimedRun>) -> Result<Vec<ClaimedRun>, RepositoryError> {
+        let Some(at) = runs.iter().position(|claimed| claimed.run.attempt > 1) else { return Ok(runs) };
+        let alone = runs.swap_remove(at);
+        let others: Vec<i64> = runs.iter().map(|claimed| claimed.run.id).collect();
+        self.datastore.release_runs(self.holder, &others, now()).await?;
+        Ok(vec![alone])
     }
 
     async fn meter_runs(
         &self,
         runs: Vec<ClaimedRun>,
         stop: &watch::Receiver<bool>,
-    ) -> Result<Done, RepositoryError> {
+    ) -> Result<Done, WorkerError> {
         let ids: Vec<i64> = runs.iter().map(|claimed| claimed.run.id).collect();
         let dropped = Dropped::default();
         let renewed = async {
@@ -264,8 +287,8 @@ impl<O: Observer> Worker<O> {
         runs: &[ClaimedRun],
         dropped: &Dropped,
         stop: &watch::Receiver<bool>,
-    ) -> Result<(Vec<Outcome>, u64), RepositoryError> {
-        let (prepared, unreadable) = self.prepared(runs).await;
+    ) -> Result<(Vec<Outcome>, u64), WorkerError> {
+        let (prepared, unreadable) = self.prepared(runs).await?;
         let mut outcomes: Vec<Outcome> =
             unreadable.into_iter().map(|run| Outcome::Finished(Box::new(run))).collect();
         let mut earlier = self.earlier(&prepared).await?;
@@ -298,20 +321,28 @@ impl<O: Observer> Worker<O> {
         Ok((outcomes, answered))
     }
 
-    /// What runs are made from. If that of one of them can't be read, the others need not wait.
-    async fn prepared(&self, runs: &[ClaimedRun]) -> (Vec<Prepared>, Vec<FinishedRun>) {
+    /// What runs are made from. What is damaged of one of them is no matter of the others; if nothing can be read, all wait.
+    async fn prepared(
+        &self,
+        runs: &[ClaimedRun],
+    ) -> Result<(Vec<Prepared>, Vec<FinishedRun>), PrepareError> {
         let preparation = Preparation::new(&self.store, &self.weather);
-        if let Ok(prepared) = preparation.of(runs).await {
-            return (prepared, Vec::new());
+        match preparation.of(runs).await {
+            Ok(prepared) => return Ok((prepared, Vec::new())),
+            Err(error) if !error.is_damage() => return Err(error),
+            Err(_) => {}
         }
         let (mut prepared, mut failed) = (Vec::with_capacity(runs.len()), Vec::new());
         for run in runs {
             match preparation.of(std::slice::from_ref(run)).await {
                 Ok(one) => prepared.extend(one),
-                Err(error) => failed.push(ended(run.run.id, RunEnding::Failed, Some(in_full(&error)))),
+                Err(error) if error.is_damage() => {
+                    failed.push(ended(run.run.id, RunEnding::Failed, Some(in_full(&error))));
+                }
+                Err(error) => return Err(error),
             }
         }
-        (prepared, failed)
+        Ok((prepared, failed))
     }
 
     /// The results that earlier runs with the same inputs had, by run.
