@@ -374,12 +374,42 @@ pub(crate) async fn update<E: Table>(
     columns: &[&str],
     values: Vec<Value>,
 ) -> Result<(), DbErr> {
+    let columns: Vec<_> = columns.iter().map(|column| (*column, Keep::New)).collect();
+    update_keeping::<E>(transaction, &columns, values).await
+}
+
+/// Which value stays, of the one that is there and the new one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Keep {
+    New,
+    /// The greater one; one that is none is less than any.
+    Greater,
+    /// The lesser one; one that is none is greater than any.
+    Less,
+}
+
+/// As [`update`], with values that may stay.
+pub(crate) async fn update_keeping<E: Table>(
+    transaction: &DatabaseTransaction,
+    columns: &[(&str, Keep)],
+    values: Vec<Value>,
+) -> Result<(), DbErr> {
     let table = quoted(&E::default());
     let set: Vec<String> = columns
         .iter()
         .enumerate()
-        // Both databases call the columns of `VALUES` so.
-        .map(|(at, column)| format!("\"{column}\" = \"new\".\"column{}\"", at + 2))
+        .map(|(at, (column, keep))| {
+            // Both databases call the columns of `VALUES` so.
+            let (old, new) = (format!("{table}.\"{column}\""), format!("\"new\".\"column{}\"", at + 2));
+            let is_better = match keep {
+                Keep::New => return format!("\"{column}\" = {new}"),
+                Keep::Greater => ">",
+                Keep::Less => "<",
+            };
+            format!(
+                "\"{column}\" = CASE WHEN {old} IS NULL OR {new} {is_better} {old} THEN {new} ELSE {old} END"
+            )
+        })
         .collect();
     let head = format!("UPDATE {table} SET {} FROM (VALUES ", set.join(", "));
     let tail = format!(") AS \"new\" WHERE {table}.\"id\" = \"new\".\"column1\"");

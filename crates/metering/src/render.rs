@@ -17,8 +17,8 @@ use sheaf_savings::weather::Weather;
 use sheaf_store::Store;
 
 use crate::input::{MeterInput, Periods, ProjectInput};
-use crate::records::{self, RecordsError};
-use crate::run::{Inputs, PERIODS, Pinned, PinnedTrace, choice_of, hash_of, span_of, supplied_input};
+use crate::records::{self, Known, RecordsError};
+use crate::run::{Inputs, PERIODS, Pinned, PinnedTrace, choice_of, hash_of, supplied_input};
 use crate::times::tick;
 use crate::weather::{Pin, WeatherError, WeatherStore};
 
@@ -147,9 +147,8 @@ impl<'a> Rendering<'a> {
         result: &MeterResult,
     ) -> Result<MeterInput, RenderError> {
         let trace = trace.ok_or_else(|| gone(result))?;
-        let name = trace.name.parse().map_err(|_| gone(result))?;
-        let mut records =
-            records::read(self.store, &[(name, span_of(trace))]).await?.pop().unwrap_or_default();
+        let known = Known::of(trace).map_err(|_| gone(result))?;
+        let mut records = records::read(self.store, &[known]).await?.pop().unwrap_or_default();
         // What was added before or behind is no part of it.
         records.retain(|record| {
             of_trace.begin.is_some_and(|begin| begin <= record.start)

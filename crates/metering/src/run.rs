@@ -18,7 +18,7 @@ use sheaf_db::datastore::{
     ClaimedRun, FinishedRun, MeterResult, MeterRun, ModelResult, NewDerivative, NewMeterResult,
     NewModelResult, NewPeriod, Project, ResultParts, ResultStatus, RunEnding, Trace,
 };
-use sheaf_model::{EnergyUnit, Interpretation, ResourceId, SamplePeriod, Tick, TimeRange};
+use sheaf_model::{EnergyUnit, Interpretation, Tick, TimeRange};
 use sheaf_savings::derivative::{Derivative, DerivativeInterpretation, DerivativePair};
 use sheaf_savings::meter::Reading;
 use sheaf_savings::model::FitStatus;
@@ -34,7 +34,7 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::classes::{Choice, ModelClass, Request};
 use crate::input::{MeterInput, Periods, ProjectInput};
 use crate::note::{note, of_warning};
-use crate::records::{self, Record, RecordsError, Span, TRACES};
+use crate::records::{self, Known, Record, RecordsError, TRACES};
 use crate::times::{micros, tick};
 use crate::weather::{Chosen, Pin, Place, WeatherError, WeatherStore};
 
@@ -60,13 +60,6 @@ pub enum PrepareError {
     /// Weather can't be read.
     #[error(transparent)]
     Weather(#[from] WeatherError),
-}
-
-/// Where the records of a trace are, by its row.
-pub fn span_of(trace: &Trace) -> Span {
-    let period = trace.sample_period.as_deref().and_then(|period| period.parse::<SamplePeriod>().ok());
-    let first_last = trace.first_start.and_then(tick).zip(trace.last_start.and_then(tick));
-    Span { period, first_last }
 }
 
 impl PrepareError {
@@ -281,15 +274,15 @@ impl<'a> Preparation<'a> {
     /// # Errors
     /// The store fails. What is wrong with single runs is in them.
     pub async fn of(&self, runs: &[ClaimedRun]) -> Result<Vec<Prepared>, PrepareError> {
-        let stored: Vec<(i64, (ResourceId, Span))> = runs
+        let stored: Vec<(i64, Known)> = runs
             .iter()
             .filter(|claimed| claimed.run.input.is_none())
             .filter_map(|claimed| claimed.trace.as_ref())
-            .filter_map(|trace| Some((trace.id, (trace.name.parse().ok()?, span_of(trace)))))
+            .filter_map(|trace| Some((trace.id, Known::of(trace).ok()?)))
             .collect::<HashMap<_, _>>()
             .into_iter()
             .collect();
-        let (ids, wanted): (Vec<i64>, Vec<_>) = stored.into_iter().unzip();
+        let (ids, wanted): (Vec<i64>, Vec<Known>) = stored.into_iter().unzip();
         let (snapshot, records) = records::read_at(self.store, &wanted).await?;
         let records: HashMap<i64, Vec<Record>> = ids.into_iter().zip(records).collect();
         let mut prepared = Vec::with_capacity(runs.len());

@@ -232,8 +232,8 @@ pub enum StoreError {
         /// How long its lease lasts, in seconds.
         seconds: i64,
     },
-    /// Something else changed the pieces that were to be merged.
-    #[error("the store changed during compaction; nothing was changed, run it again")]
+    /// Somebody else changed what a compaction or a write was made from.
+    #[error("others changed these series meanwhile; nothing was written, try again")]
     Conflict,
     /// Some rows of a streamed write were lost.
     #[error("rows of this write could not be written before; nothing of it was")]

@@ -16,7 +16,7 @@ use crate::series::{Piece, SeriesId, SeriesView};
 use crate::sink::Written;
 use crate::store::{Inner, Store};
 use crate::view;
-use crate::write::Receipt;
+use crate::write::{Receipt, Unchanged};
 
 /// A write that is ready to be published.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub(crate) struct Item {
     /// Series that take the place of others.
     pub(crate) replaced: Vec<Replaced>,
     pub(crate) written: Written,
+    /// What must be so still.
+    pub(crate) unchanged: Option<Unchanged>,
 }
 
 impl Item {
@@ -183,6 +185,7 @@ async fn publish_together(
     for item in items {
         ids.extend(item.series().map(|series| series.0));
         ids.extend(item.replaced.iter().map(|replaced| replaced.old.0));
+        ids.extend(item.unchanged.iter().flat_map(Unchanged::ids).map(|series| series.0));
     }
     ids.sort_unstable();
     ids.dedup();
@@ -222,6 +225,13 @@ async fn publish_together(
         if item.is_outdated(&publication, others) {
             results[index] = Some(Err(StoreError::Conflict));
             continue;
+        }
+        if let Some(unchanged) = &item.unchanged {
+            let mut others = chosen.iter().flat_map(|&other: &usize| items[other].series());
+            if !unchanged.holds(&publication) || others.any(|series| unchanged.concerns(series)) {
+                results[index] = Some(Err(StoreError::Conflict));
+                continue;
+            }
         }
         if let Some(file) = publication.add_files(&item.written.files).await? {
             let lease_s = inner.settings.writer_lease.as_secs();

@@ -71,4 +71,4 @@ pub use stats::{SegmentStats, SeriesStats, Stats};
 pub use store::{Settings, Store};
 pub use stream::StreamedWrite;
 pub use watch::{Progress, Watch};
-pub use write::{Receipt, Write};
+pub use write::{Receipt, Unchanged, Write};

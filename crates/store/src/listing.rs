@@ -59,7 +59,7 @@ impl Listing {
 /// Which series there were at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeenSeries {
-    next: i64,
+    pub(crate) next: i64,
     count: i64,
 }
 
@@ -75,6 +75,16 @@ pub struct UnseenSeries {
 }
 
 impl Store {
+    /// Which series there are now, to ask later whether others came.
+    ///
+    /// # Errors
+    /// The manifest can't be read, or is damaged.
+    pub async fn seen_series(&self) -> Result<SeenSeries, StoreError> {
+        let mut read = self.0.manifest.read().await?;
+        let head = view::head(&mut *read, &self.0).await?;
+        Ok(SeenSeries { next: head.next_series, count: head.series_count })
+    }
+
     /// The series that were made since `seen`; all there are where others were removed meanwhile. Costs one row where nothing
     /// has happened to the set of series, however much was written.
     ///

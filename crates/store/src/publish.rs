@@ -121,6 +121,11 @@ impl Publication {
         self.head.commit
     }
 
+    /// The id that the next series gets.
+    pub(crate) fn next_series(&self) -> i64 {
+        self.head.next_series
+    }
+
     /// For what has no method here.
     pub(crate) fn tx(&mut self) -> &mut dyn ManifestWrite {
         &mut *self.tx

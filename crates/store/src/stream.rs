@@ -18,7 +18,7 @@ use crate::series::{Layout, SeriesId, SeriesSpec};
 use crate::sink::{FileSink, Written, finish_all};
 use crate::store::{Inner, Store, blocking};
 use crate::tail;
-use crate::write::{Receipt, check, check_key, feed_deletion, feed_rows};
+use crate::write::{Receipt, Unchanged, check, check_key, feed_deletion, feed_rows};
 
 /// A write that takes its rows piece by piece, in memory bounded by the largest of them.
 ///
@@ -40,6 +40,8 @@ pub struct StreamedWrite {
     written: Written,
     pub(crate) replacements: Vec<Replacement>,
     pub(crate) announced: Arc<Announced>,
+    /// What must be so still when it is committed.
+    pub(crate) unchanged: Option<Unchanged>,
     /// Rows were lost, so that it can't be committed any more.
     is_incomplete: bool,
 }
@@ -68,6 +70,7 @@ impl StreamedWrite {
             written: Written::default(),
             replacements: Vec::new(),
             announced: Announced::new(store.0.clone()),
+            unchanged: None,
             is_incomplete: false,
         }
     }
@@ -149,7 +152,8 @@ impl StreamedWrite {
             let is_last = self.replacements.is_empty() || attempt == MOST_ATTEMPTS;
             written.add(if is_last { std::mem::take(&mut self.written) } else { self.written.clone() });
             let replaced = self.replacements.iter().map(Replacement::change).collect();
-            let item = Item { key: key.clone(), deletions: self.deletions.clone(), replaced, written };
+            let (deletions, unchanged) = (self.deletions.clone(), self.unchanged.clone());
+            let item = Item { key: key.clone(), deletions, replaced, written, unchanged };
             if item.is_empty() {
                 let head = Store(self.inner.clone()).head().await;
                 break head.map(|(commit, _)| Receipt { commit, repeated: false });

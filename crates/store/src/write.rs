@@ -1,13 +1,18 @@
 //! Writing: what a write may hold, and how it is checked. `stream.rs` has what becomes of it.
 
+use std::collections::HashMap;
+
 use sheaf_model::{SamplePeriod, Tick, TimeRange};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::{InvalidRows, StoreError};
+use crate::listing::SeenSeries;
 use crate::manifest::Stored;
+use crate::publish::Publication;
 use crate::rows::{Rows, Starts, with_values};
 use crate::runs::sorted;
 use crate::series::{Layout, SeriesId, SeriesSpec};
+use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::stream::StreamedWrite;
 
@@ -21,6 +26,60 @@ pub struct Write {
     parts: Vec<(SeriesId, Rows)>,
     deletions: Vec<(SeriesId, TimeRange)>,
     key: Option<String>,
+    unchanged: Option<Unchanged>,
+}
+
+/// What a write was made from, and must still be so when it is published.
+///
+/// Two processes may look at the same series, and each may write what follows from what it saw. With this, the second one gets
+/// [`StoreError::Conflict`], and looks again.
+#[derive(Clone, Debug, Default)]
+pub struct Unchanged {
+    /// The id that the next series was to have, without those that the writer has made.
+    next_series: i64,
+    /// Versions of series; `None` of those that the writer has made, which have no pieces.
+    versions: HashMap<SeriesId, Option<i64>>,
+}
+
+impl Unchanged {
+    /// Nobody but the writer makes a series after this.
+    pub fn since(seen: SeenSeries) -> Unchanged {
+        Unchanged { next_series: seen.next, versions: HashMap::new() }
+    }
+
+    /// Nobody writes to this series after the snapshot.
+    ///
+    /// # Errors
+    /// It is not part of the snapshot.
+    pub fn series(&mut self, snapshot: &Snapshot, series: SeriesId) -> Result<(), StoreError> {
+        self.versions.insert(series, Some(snapshot.view(series)?.version));
+        Ok(())
+    }
+
+    /// The writer itself makes this series, and nobody else writes to it.
+    pub fn made(&mut self, series: SeriesId) {
+        self.versions.insert(series, None);
+    }
+
+    /// The series that must not change.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = SeriesId> {
+        self.versions.keys().copied()
+    }
+
+    /// Whether a change of this series counts.
+    pub(crate) fn concerns(&self, series: SeriesId) -> bool {
+        self.versions.contains_key(&series)
+    }
+
+    /// Whether all is so still, in a publication that has loaded the series and changed nothing yet.
+    pub(crate) fn holds(&self, publication: &Publication) -> bool {
+        let made = self.versions.values().filter(|version| version.is_none()).count() as i64;
+        let is_same = |(id, version): (&SeriesId, &Option<i64>)| match version {
+            Some(version) => publication.version(*id) == Some(*version),
+            None => publication.series(*id).is_some_and(|row| row.piece_count == 0),
+        };
+        publication.next_series() == self.next_series + made && self.versions.iter().all(is_same)
+    }
 }
 
 impl Write {
@@ -49,6 +108,13 @@ impl Write {
         self.key = Some(key.into());
         self
     }
+
+    /// Only if what it was made from is unchanged; [`StoreError::Conflict`] otherwise.
+    #[must_use]
+    pub fn if_unchanged(mut self, unchanged: Unchanged) -> Write {
+        self.unchanged = Some(unchanged);
+        self
+    }
 }
 
 /// What became of a write.
@@ -69,10 +135,11 @@ impl Store {
     /// Nothing is written then, unless [`StoreError::may_be_written`] says that this is not known: a write with an
     /// idempotency key may be sent again.
     pub async fn write(&self, write: Write) -> Result<Receipt, StoreError> {
-        let Write { parts, deletions, key } = write;
+        let Write { parts, deletions, key, unchanged } = write;
         key.as_deref().map_or(Ok(()), check_key)?;
         self.0.specs(&deletions.iter().map(|(id, _)| *id).collect::<Vec<_>>()).await?;
         let mut streamed = StreamedWrite::new(self, key);
+        streamed.unchanged = unchanged;
         deletions.into_iter().for_each(|(series, range)| streamed.delete(series, range));
         match streamed.append(parts).await {
             Ok(()) => streamed.commit().await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use sheaf_metering::records::{NewRecords, Record, Span, Written, read, write};
+use sheaf_metering::records::{Known, NewRecords, Record, Span, Written, read, write};
 use sheaf_model::{ResourceId, SamplePeriod, Tick};
 use sheaf_store::manifest::MemoryManifest;
 use sheaf_store::testing::FaultyDisk;
@@ -38,13 +38,17 @@ fn record(number: i64, value: Option<f64>) -> Record {
     Record { start: day(number), value, estimated: false }
 }
 
+fn known(span: Span) -> Known {
+    Known { trace: trace(), first_last: span.first_last }
+}
+
 async fn add(store: &Store, span: Span, records: Vec<Record>) -> Written {
-    let new = NewRecords { trace: trace(), span, records };
+    let new = NewRecords { known: known(span), records };
     write(store, vec![new]).await.unwrap()[0]
 }
 
 async fn all(store: &Store, span: Span) -> Vec<Record> {
-    read(store, &[(trace(), span)]).await.unwrap().remove(0)
+    read(store, &[known(span)]).await.unwrap().remove(0)
 }
 
 #[test]
@@ -60,12 +64,12 @@ fn days_are_regular_and_their_nulls_stay_visible() {
         ];
         let written = add(&store, Span::default(), records.clone()).await;
         let span = Span { period: period("1_d"), first_last: Some((day(0), day(4))) };
-        assert_eq!(written, Written { span, count: 5 });
+        assert_eq!(written, Written { span, count: 5, changed: 5 });
         assert_eq!(all(&store, span).await, records);
         assert!(store.find_series("/traces/meter/1_d").await.unwrap().is_some());
         // A null takes a value away, and a value stays that nobody mentions.
         let written = add(&store, span, vec![record(1, None), record(4, Some(4.0))]).await;
-        assert_eq!(written, Written { span, count: 5 });
+        assert_eq!(written, Written { span, count: 5, changed: 2 });
         let values: Vec<_> = all(&store, span).await.iter().map(|record| record.value).collect();
         assert_eq!(values, [None, None, None, Some(3.0), Some(4.0)]);
     });
@@ -121,8 +125,7 @@ fn what_is_no_number_is_refused_and_nothing_is_written() {
     run(async {
         let store = store().await;
         let new = |value| NewRecords {
-            trace: trace(),
-            span: Span::default(),
+            known: known(Span::default()),
             records: vec![record(0, Some(1.0)), record(1, Some(value))],
         };
         for value in [f64::NAN, f64::INFINITY] {
@@ -130,6 +133,98 @@ fn what_is_no_number_is_refused_and_nothing_is_written() {
             assert!(error.contains("`meter`") && error.contains("2020-01-02"), "{error}");
         }
         assert_eq!(store.find_series("/traces/meter").await.unwrap(), None);
+    });
+}
+
+/// A process that dies between the commit and the row of the trace leaves a row that knows less than the store.
+#[test]
+fn what_a_row_does_not_know_is_found_in_the_store() {
+    run(async {
+        let store = store().await;
+        let known_before =
+            add(&store, Span::default(), vec![record(0, Some(0.0)), record(1, Some(1.0))]).await;
+        assert_eq!(known_before.span.period, None);
+        // They move to a series with a period, and the row does not hear of it.
+        let days: Vec<_> = (2..10).map(|at| record(at, Some(at as f64))).collect();
+        add(&store, known_before.span, days).await;
+        assert_eq!(all(&store, known_before.span).await.len(), 10);
+        let written = add(&store, known_before.span, vec![record(10, Some(10.0))]).await;
+        let span = Span { period: period("1_d"), first_last: Some((day(0), day(10))) };
+        assert_eq!(written, Written { span, count: 11, changed: 1 });
+        let expected: Vec<_> = (0..11).map(|at| record(at, Some(at as f64))).collect();
+        assert_eq!(all(&store, known_before.span).await, expected);
+        // And back again: one estimate makes rows of them.
+        add(&store, known_before.span, vec![Record { estimated: true, ..record(3, Some(3.0)) }]).await;
+        let written = add(&store, span, vec![record(11, None)]).await;
+        assert_eq!((written.span.period, written.count), (None, 12));
+        assert_eq!(all(&store, Span::default()).await.len(), 12);
+    });
+}
+
+#[test]
+fn the_same_records_again_are_no_commit() {
+    run(async {
+        for records in [
+            vec![record(0, Some(1.0)), record(1, None), record(2, Some(3.0)), record(3, None)],
+            vec![record(0, Some(1.0)), record(31, None), record(59, Some(3.0)), record(90, None)],
+        ] {
+            let store = store().await;
+            let written = add(&store, Span::default(), records.clone()).await;
+            let before = store.head().await.unwrap();
+            let again = add(&store, written.span, records).await;
+            assert_eq!(again, Written { changed: 0, ..written });
+            assert_eq!(store.head().await.unwrap(), before);
+        }
+    });
+}
+
+/// A row that knows a missing value at the end does not make the next records of the trace others.
+#[test]
+fn records_follow_on_the_end_that_was_given() {
+    run(async {
+        let store = store().await;
+        let month: Vec<_> = (0..30).map(|at| record(at, Some(1.0))).chain([record(30, None)]).collect();
+        let written = add(&store, Span::default(), month).await;
+        assert_eq!((written.count, written.changed), (31, 31));
+        let next = vec![record(30, Some(2.0)), record(31, Some(3.0)), record(32, None)];
+        let written = add(&store, written.span, next).await;
+        let span = Span { period: period("1_d"), first_last: Some((day(0), day(32))) };
+        assert_eq!(written, Written { span, count: 33, changed: 3 });
+        let values: Vec<_> = all(&store, span).await.iter().map(|record| record.value).collect();
+        assert_eq!(values[29..], [Some(1.0), Some(2.0), Some(3.0), None]);
+    });
+}
+
+/// Two processes at the same trace: each record that was acknowledged is there, whatever they decide about its layout.
+#[test]
+fn who_writes_at_the_same_time_loses_nothing() {
+    run(async {
+        for round in 0..8 {
+            let (disk, manifest) = (Arc::new(FaultyDisk::new()), Arc::new(MemoryManifest::new()));
+            let open = || Store::open(disk.clone(), manifest.clone(), Settings::default());
+            let handles = [open().await.unwrap(), open().await.unwrap()];
+            let write_some = |store: Store, writer: i64| async move {
+                for step in 0..6 {
+                    // One has days, the other one bills between them, or later days.
+                    let at = |number: i64| match (writer, round % 2) {
+                        (0, _) => record(step * 5 + number, Some(1.0)),
+                        (_, 0) => {
+                            Record { estimated: step % 2 == 0, ..record(100 + 7 * step + number, Some(2.0)) }
+                        }
+                        _ => record(30 + step * 5 + number, Some(2.0)),
+                    };
+                    add(&store, Span::default(), (0..5).map(at).collect()).await;
+                }
+            };
+            let [one, other] = handles;
+            let (first, second) =
+                (tokio::spawn(write_some(one.clone(), 0)), tokio::spawn(write_some(other, 1)));
+            first.await.unwrap();
+            second.await.unwrap();
+            let found = all(&one, Span::default()).await;
+            let of = |value: f64| found.iter().filter(|record| record.value == Some(value)).count();
+            assert_eq!((of(1.0), of(2.0)), (30, 30), "round {round}");
+        }
     });
 }
 

@@ -12,7 +12,7 @@ use sheaf_db::datastore::{
 use sheaf_db::testing::TestDatabase;
 use sheaf_metering::aggregate;
 use sheaf_metering::input::MeterInput;
-use sheaf_metering::records::{NewRecords, Record, Span, Written, write};
+use sheaf_metering::records::{Known, NewRecords, Record, Written, write};
 use sheaf_metering::render::{RenderError, Rendering};
 use sheaf_metering::trace_name::name_of;
 use sheaf_metering::weather::{WeatherStore, import};
@@ -89,12 +89,12 @@ impl Setting {
             name: Some(resource.to_string()),
         };
         let trace = self.datastore.create_trace(name.to_owned(), patch, NOW).await.unwrap();
-        let new = NewRecords { trace: resource, span: Span::default(), records };
+        let new = NewRecords { known: Known::new(resource), records };
         self.set_records(trace.id, write(&self.store, vec![new]).await.unwrap()[0]).await;
         trace.id
     }
 
-    async fn set_records(&self, id: i64, Written { span, count }: Written) {
+    async fn set_records(&self, id: i64, Written { span, count, .. }: Written) {
         let records = TraceRecords {
             id,
             sample_period: span.period.map(|period| period.to_string()),
@@ -449,8 +449,7 @@ async fn inputs_and_outputs_are_rendered_until_something_changes() {
         // Another record behind the last one is no part of it; another value is.
         let add = async |record: Record| {
             let trace = setting.datastore.trace(trace_id).await.unwrap().unwrap();
-            let span = sheaf_metering::run::span_of(&trace);
-            let new = NewRecords { trace: trace.name.parse().unwrap(), span, records: vec![record] };
+            let new = NewRecords { known: Known::of(&trace).unwrap(), records: vec![record] };
             setting.set_records(trace_id, write(&setting.store, vec![new]).await.unwrap()[0]).await;
             setting.datastore.trace(trace_id).await.unwrap().unwrap()
         };

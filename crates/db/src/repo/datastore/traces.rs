@@ -12,7 +12,7 @@ use super::{
 };
 use crate::entity::datastore::{trace_blacklist, traces};
 use crate::error::RepositoryError;
-use crate::table::{Sql, update};
+use crate::table::{Keep, Sql, update_keeping};
 
 type Row = traces::Entity;
 type BlacklistRow = trace_blacklist::Entity;
@@ -216,7 +216,7 @@ impl Datastore {
     }
 
     /// Says what the records of traces are, after some were written; no trace must come twice. Traces that are gone are left
-    /// out.
+    /// out. Records only become more, and earlier and later ones: of two who say so at the same time, none is forgotten.
     ///
     /// # Errors
     /// The database fails.
@@ -225,7 +225,13 @@ impl Datastore {
         records: Vec<TraceRecords>,
         now: Micros,
     ) -> Result<(), RepositoryError> {
-        const COLUMNS: [&str; 5] = ["sample_period", "n_records", "first_start", "last_start", "updated"];
+        const COLUMNS: [(&str, Keep); 5] = [
+            ("sample_period", Keep::New),
+            ("n_records", Keep::Greater),
+            ("first_start", Keep::Less),
+            ("last_start", Keep::Greater),
+            ("updated", Keep::New),
+        ];
         let values: Vec<Value> = records
             .into_iter()
             .flat_map(|records| {
@@ -241,7 +247,7 @@ impl Datastore {
             })
             .collect();
         let transaction = Transaction::write::<Row>(&self.database).await?;
-        let updated = update::<Row>(&transaction.tx, &COLUMNS, values).await;
+        let updated = update_keeping::<Row>(&transaction.tx, &COLUMNS, values).await;
         transaction.changing::<Row, _>(updated)?;
         transaction.commit::<Row>().await
     }

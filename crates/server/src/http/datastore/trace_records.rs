@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 use sheaf_db::datastore::{Page, Trace, TraceListFilter, TraceRecords};
-use sheaf_metering::records::{self, NewRecords, Record};
+use sheaf_metering::records::{self, NewRecords, Reader, Record};
 use sheaf_model::{EnergyUnit, Tick};
 use tokio::task::JoinError;
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals, no_such};
 use super::rights::Rights;
 use super::times::{micros_of, now, of_data};
-use super::traces::{describe, resource_of, span_of};
+use super::traces::{describe, known};
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
@@ -60,7 +60,7 @@ impl Row for RecordRow {
 }
 
 impl RecordRow {
-    fn new(trace_id: i64, index: usize, record: &Record) -> RecordRow {
+    fn new(trace_id: i64, index: u64, record: &Record) -> RecordRow {
         let position = i64::try_from(index).map_or(i64::MAX, |index| index.saturating_add(1));
         RecordRow {
             id: trace_id.saturating_mul(IDS_OF_TRACE).saturating_add(position),
@@ -72,9 +72,9 @@ impl RecordRow {
     }
 
     /// How many records of the trace are at this id or before it.
-    fn position(trace_id: i64, id: i64) -> usize {
+    fn position(trace_id: i64, id: i64) -> u64 {
         let position = id.saturating_sub(trace_id.saturating_mul(IDS_OF_TRACE));
-        usize::try_from(position).unwrap_or(0)
+        u64::try_from(position).unwrap_or(0)
     }
 }
 
@@ -166,7 +166,7 @@ async fn write_all(app: &App, new: Parsed<NewRecord>) -> Result<Written, Refusal
     let (mut ids, mut parts) = (Vec::new(), Vec::new());
     for (id, records) in by_trace {
         let Some(trace) = traces.get(&id) else { continue };
-        parts.push(NewRecords { trace: resource_of(trace)?, span: span_of(trace)?, records });
+        parts.push(NewRecords { known: known(trace)?, records });
         ids.push(id);
     }
     if !parts.is_empty() {
@@ -199,10 +199,7 @@ async fn write_all(app: &App, new: Parsed<NewRecord>) -> Result<Written, Refusal
 
 /// All records of traces, by the ids of these.
 async fn read(app: &App, traces: &[&Trace]) -> Result<HashMap<i64, Vec<Record>>, Refusal> {
-    let mut wanted = Vec::with_capacity(traces.len());
-    for trace in traces {
-        wanted.push((resource_of(trace)?, span_of(trace)?));
-    }
+    let wanted = traces.iter().map(|trace| known(trace)).collect::<Result<Vec<_>, _>>()?;
     let records = records::read(&app.data.store, &wanted).await?;
     Ok(traces.iter().map(|trace| trace.id).zip(records).collect())
 }
@@ -231,17 +228,35 @@ pub(crate) async fn list(
         Err(refusal) if refusal.is_not_found() => return Err(Errors::one("trace", no_such(id)).into()),
         trace => trace?,
     };
-    let records = read(&app, &[&trace]).await?.remove(&id).unwrap_or_default();
-    let first = records.partition_point(|record| begin.is_some_and(|begin| record.start < begin));
-    let last = records.partition_point(|record| end.is_none_or(|end| record.start < end));
-    let records: Arc<[Record]> = records.into();
+    let reader = Arc::new(Reader::open(&app.data.store, known(&trace)?).await?);
+    let all: Option<Arc<[Record]>> = match reader.slots() {
+        Some(_) => None,
+        None => Some(reader.all().await?.into()),
+    };
+    // How many records begin before a time.
+    let before = |time: Tick| match (&all, reader.slots()) {
+        (None, Some(slots)) => slots.before(time),
+        (all, _) => all.iter().flat_map(|all| all.iter()).filter(|record| record.start < time).count() as u64,
+    };
+    let (first, last) = (begin.map_or(0, before), end.map_or(u64::MAX, before));
     listing
         .answer(move |page| {
             let first = first.max(RecordRow::position(id, page.after));
-            let last = page.limit.map_or(last, |limit| last.min(first.saturating_add(limit)));
-            let rows = records.get(first..last).unwrap_or_default().iter().enumerate();
-            let rows = rows.map(|(index, record)| RecordRow::new(id, first + index, record));
-            std::future::ready(Ok(rows.collect::<Vec<_>>()))
+            let last = page.limit.map_or(last, |limit| last.min(first.saturating_add(limit as u64)));
+            let (reader, all) = (reader.clone(), all.clone());
+            async move {
+                let records = match (all, reader.slots().and_then(|slots| slots.part(first, last))) {
+                    (None, Some(part)) => reader.part(part).await?,
+                    (None, None) => Vec::new(),
+                    (Some(all), _) => {
+                        let place =
+                            |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(all.len());
+                        all.get(place(first)..place(last)).unwrap_or_default().to_vec()
+                    }
+                };
+                let rows = (first..).zip(&records).map(|(index, record)| RecordRow::new(id, index, record));
+                Ok(rows.collect::<Vec<_>>())
+            }
         })
         .await
 }
@@ -264,7 +279,7 @@ pub(crate) async fn create(
     let row = |(trace, record): &(i64, Record)| {
         let there = now.get(trace)?;
         let index = there.binary_search_by_key(&record.start, |there| there.start).ok()?;
-        Some(RecordRow::new(*trace, index, &there[index]))
+        Some(RecordRow::new(*trace, index as u64, &there[index]))
     };
     let rows: Vec<RecordRow> = written.records.iter().filter_map(row).collect();
     match rows.first() {

@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use sheaf_db::ResourceMetadata;
 use sheaf_db::datastore::{Page, Trace, TraceListFilter, TracePatch};
-use sheaf_metering::records::{self, Span, TRACES};
+use sheaf_metering::records::{self, Known, TRACES};
 use sheaf_metering::trace_name::name_of;
 use sheaf_model::{CatalogId, EnergyUnit, Interpretation, Properties, ResourceId};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use super::fields::{Field, Fields};
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals};
 use super::rights::Rights;
-use super::times::{now, of_data, of_row, tick_of};
+use super::times::{now, of_data, of_row};
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
@@ -94,12 +94,10 @@ pub(super) fn resource_of(trace: &Trace) -> Result<ResourceId, Refusal> {
     Ok(trace.name.parse().map_err(damaged)?)
 }
 
-/// Where the records of a trace are, as its row says.
-pub(super) fn span_of(trace: &Trace) -> Result<Span, Refusal> {
-    let damaged = |error| ApiError::internal(format!("the trace {} has no period", trace.id), &error);
-    let period = trace.sample_period.as_deref().map(str::parse).transpose().map_err(damaged)?;
-    let first_last = trace.first_start.zip(trace.last_start);
-    Ok(Span { period, first_last: first_last.map(|(first, last)| (tick_of(first), tick_of(last))) })
+/// A trace as its records are found.
+pub(super) fn known(trace: &Trace) -> Result<Known, Refusal> {
+    let damaged = |error| ApiError::internal(format!("the trace {} has no name", trace.id), &error);
+    Ok(Known::of(trace).map_err(damaged)?)
 }
 
 /// Says in the catalog of traces what these are, as far as they have records.
@@ -326,7 +324,7 @@ pub(crate) async fn delete(
     let _writing = app.trace_records.lock().await;
     let trace = rights.trace(&id).await?;
     let resource = resource_of(&trace)?;
-    records::delete(&app.data.store, &[(resource.clone(), span_of(&trace)?)]).await?;
+    records::delete(&app.data.store, std::slice::from_ref(&resource)).await?;
     let nothing = ResourceMetadata { catalog: catalog()?, resource, properties: Properties::default() };
     app.data.database.metadata().set_resource(nothing).await?;
     app.data.database.datastore().delete_traces(&[trace.id]).await?;
