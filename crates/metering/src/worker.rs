@@ -322,10 +322,7 @@ impl<O: Observer> Worker<O> {
     }
 
     /// What runs are made from. What is damaged of one of them is no matter of the others; if nothing can be read, all wait.
-    async fn prepared(
-        &self,
-        runs: &[ClaimedRun],
-    ) -> Result<(Vec<Prepared>, Vec<FinishedRun>), PrepareError> {
+    async fn prepared(&self, runs: &[ClaimedRun]) -> Result<(Vec<Prepared>, Vec<FinishedRun>), PrepareError> {
         let preparation = Preparation::new(&self.store, &self.weather);
         match preparation.of(runs).await {
             Ok(prepared) => return Ok((prepared, Vec::new())),

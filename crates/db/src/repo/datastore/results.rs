@@ -85,14 +85,12 @@ impl DerivativeFilter {
     }
 }
 
-/// One more condition, if only what is current is wanted.
+/// One more condition, if only what is current is wanted: a list that is as long as there are traces, however many runs they had.
 fn and_current(sql: Sql, result: &str, current: bool) -> Sql {
     if !current {
         return sql;
     }
-    sql.text(&format!(
-        " AND EXISTS (SELECT 1 FROM \"metering_current\" c WHERE c.\"meter_result_id\" = {result})"
-    ))
+    sql.text(&format!(" AND {result} IN (SELECT \"meter_result_id\" FROM \"metering_current\")"))
 }
 
 /// What belongs to results, each list by id.

@@ -63,7 +63,7 @@ pub(crate) struct MeterResultRow {
     warnings: Option<Value>,
     /// XXH3-128 of all that it depends on.
     input_hash: Option<String>,
-    /// The models, by period.
+    /// The models, by period; null in lists, where they would be most of the answer.
     models: Option<Value>,
 }
 
@@ -162,7 +162,8 @@ pub(crate) async fn list(
             let (datastore, filter, base) = (datastore.clone(), filter.clone(), base.clone());
             async move {
                 let results = datastore.meter_results(&filter, page).await?;
-                Ok(results.into_iter().map(|result| MeterResultRow::new(&base, result)).collect::<Vec<_>>())
+                let row = |result| MeterResultRow { models: None, ..MeterResultRow::new(&base, result) };
+                Ok(results.into_iter().map(row).collect::<Vec<_>>())
             }
         })
         .await
