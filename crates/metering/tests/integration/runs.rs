@@ -26,7 +26,7 @@ use sheaf_savings::weather::Weather;
 use sheaf_savings::zone::Zone;
 use sheaf_sources::{Input, WeatherFile, WeatherOptions, read_weather};
 use sheaf_store::manifest::MemoryManifest;
-use sheaf_store::testing::FaultyDisk;
+use sheaf_store::testing::{Fault, FaultyDisk, When};
 use sheaf_store::{Settings, Store};
 use tokio::sync::watch;
 
@@ -42,6 +42,7 @@ const REPORTING_START: &str = "2017-01-04";
 struct Setting {
     _database: TestDatabase,
     datastore: Datastore,
+    disk: Arc<FaultyDisk>,
     store: Store,
 }
 
@@ -50,8 +51,9 @@ impl Setting {
         let database = TestDatabase::sqlite();
         let datastore = database.open().await.datastore();
         let disk = Arc::new(FaultyDisk::new());
-        let store = Store::open(disk, Arc::new(MemoryManifest::new()), Settings::default()).await.unwrap();
-        Setting { _database: database, datastore, store }
+        let store =
+            Store::open(disk.clone(), Arc::new(MemoryManifest::new()), Settings::default()).await.unwrap();
+        Setting { _database: database, datastore, disk, store }
     }
 
     async fn with_weather() -> Setting {
@@ -533,6 +535,52 @@ async fn a_worker_that_dies_leaves_its_runs_to_the_next() {
     let late = claimed.iter().map(|claimed| claimed.run.id).collect::<Vec<_>>();
     let holds = setting.datastore.renew_runs(9, &late, lease, now()).await.unwrap();
     assert!(holds.iter().all(|hold| *hold == sheaf_db::Hold::Lost));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_over_which_a_process_died_is_done_alone() {
+    let setting = Setting::with_weather().await;
+    let project = setting.project("house", in_station()).await;
+    let trace = setting.trace("meter", &METERS[1], records(&METERS[1])).await;
+    let ids = setting.ask(vec![of(project, trace); 3]).await;
+    setting.datastore.claim_runs(9, 3, Duration::ZERO, NOW).await.unwrap();
+    // The next worker is told to stop as soon as a run has ended: that is all of its batch.
+    let (stop, stopped) = watch::channel(false);
+    let done = setting.worker(Stops(stop), Duration::from_secs(60), 1).work_off(&stopped).await.unwrap();
+    assert_eq!(done.meter_runs, 1);
+    let mut standing = Vec::new();
+    for id in ids {
+        let run = setting.run(id).await;
+        standing.push((run.status, run.attempt));
+    }
+    standing.sort_by_key(|(status, _)| status.word());
+    assert_eq!(standing, [(RunStatus::Pending, 1), (RunStatus::Pending, 1), (RunStatus::Success, 2)]);
+    assert_eq!(setting.work_off().await.meter_runs, 2);
+}
+
+/// Tells a worker to stop as soon as a run has ended.
+struct Stops(watch::Sender<bool>);
+
+impl Observer for Stops {
+    fn ended(&self, _: Ended<'_>) {
+        self.0.send_replace(true);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_wait_while_the_store_cannot_be_read() {
+    let setting = Setting::with_weather().await;
+    let project = setting.project("house", in_station()).await;
+    let trace = setting.trace("meter", &METERS[1], records(&METERS[1])).await;
+    let ids = setting.ask(vec![of(project, trace)]).await;
+    setting.disk.fail(When { operation: None, after: 0 }, Fault::Fail);
+    let (_stop, stopped) = watch::channel(false);
+    let worker = setting.worker((), Duration::from_secs(60), 1);
+    worker.work_off(&stopped).await.unwrap_err();
+    let run = setting.run(ids[0]).await;
+    assert_eq!((run.status, run.attempt, run.failure_message), (RunStatus::Pending, 0, None));
+    assert_eq!(worker.work_off(&stopped).await.unwrap().meter_runs, 1);
+    assert_eq!(setting.run(ids[0]).await.status, RunStatus::Success);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
