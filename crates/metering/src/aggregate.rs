@@ -50,9 +50,7 @@ pub struct Resolved {
 #[non_exhaustive]
 pub enum Refusal {
     /// A word that is none.
-    #[error(
-        "unknown aggregation_interpretation `{found}`; allowed: SUM, MEAN, WEIGHTED_MEAN, INVERSE_VARIANCE_MEAN"
-    )]
+    #[error("unknown aggregation_interpretation `{found}`; allowed: SUM, MEAN, INVERSE_VARIANCE_MEAN")]
     UnknownMethod {
         /// What was given.
         found: String,
@@ -94,7 +92,10 @@ impl Request<'_> {
     /// There are no members, they differ in what they are, or nobody knows what is to be done with them.
     pub fn resolve(&self, members: &[Member]) -> Result<Resolved, Refusal> {
         let found = || Refusal::UnknownMethod { found: self.aggregation_interpretation.to_owned() };
-        let method = Method::of(self.aggregation_interpretation).ok_or_else(found)?;
+        // Derivatives have no weights of their own.
+        let known =
+            Method::of(self.aggregation_interpretation).filter(|method| *method != Method::WeightedMean);
+        let method = known.ok_or_else(found)?;
         if members.is_empty() {
             return Err(Refusal::Nothing);
         }
