@@ -625,7 +625,7 @@ mod tests {
         let unknown = Request { aggregation_interpretation: "MAX", ..request };
         assert_eq!(
             unknown.resolve(&pairs(FIRST, SECOND)).unwrap_err().to_string(),
-            "unknown aggregation_interpretation `MAX`; allowed: SUM, MEAN, WEIGHTED_MEAN, INVERSE_VARIANCE_MEAN"
+            "unknown aggregation_interpretation `MAX`; allowed: SUM, MEAN, INVERSE_VARIANCE_MEAN"
         );
     }
 

@@ -7,6 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sheaf_db::testing::TestDatabase;
+use sheaf_model::{EnergyUnit, Interpretation};
+use sheaf_savings::derivative::{DerivativeInterpretation, DerivativePair};
+use sheaf_savings::meter::Reading;
+use sheaf_savings::run::{RunInput, RunSettings, run};
+use sheaf_savings::settings::Mode;
+use sheaf_savings::verification::{METERS, weather as weather_of_reference_meters};
 
 use super::datastore::{Client, check_error, keys};
 use super::http::Server;
@@ -399,6 +405,75 @@ fn aggregations_answer_as_the_samples_show_them() {
     let input = client.get("aggregation_runs/1/input/");
     assert_eq!(input.status, 410, "{input}");
     assert!(input.json()["detail"].as_str().unwrap().contains("hash"), "{input}");
+}
+
+#[test]
+fn a_portfolio_of_reference_meters_is_what_the_arithmetic_says_of_them() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server, &["--admin"]);
+    let weather = weather_of_reference_meters().unwrap();
+    let mut table = "time,tempF\n".to_owned();
+    for (start, degf) in weather.starts().iter().zip(weather.degf()) {
+        writeln!(table, "{start},{degf}").unwrap();
+    }
+    load(&server, table, &["weather", "--station", "725300"]);
+    let mut table = "trace_id,start,interpretation,value,estimated,unit\n".to_owned();
+    let mut expected = [0.0; 2];
+    for meter in &METERS {
+        let is_gas = meter.interpretation == Interpretation::NaturalGasConsumptionSupplied;
+        let unit = if is_gas { EnergyUnit::Therm } else { EnergyUnit::Kwh };
+        let readings = meter.readings().unwrap();
+        for Reading { start, value, estimated } in &readings {
+            let value = value.map(|value| value.to_string()).unwrap_or_default();
+            writeln!(table, "{},{start},{},{value},{estimated},{unit}", meter.name, meter.interpretation)
+                .unwrap();
+        }
+        let result = run(RunInput {
+            readings: &readings,
+            interpretation: meter.interpretation,
+            unit,
+            weather,
+            normal_year: None,
+            baseline_end: "2016-12-26".parse().unwrap(),
+            reporting_start: "2017-01-04".parse().unwrap(),
+            settings: RunSettings::new(Mode::Strict),
+        });
+        let of = |known: &&DerivativePair| {
+            known.derivative_interpretation == DerivativeInterpretation::MeteredSavings
+        };
+        let pair = result.result.derivatives.iter().find(of).unwrap();
+        expected[usize::from(is_gas)] += pair.baseline.unwrap().value - pair.reporting.unwrap().value;
+    }
+    load(&server, table, &["traces"]);
+    let project = json!({ "project_id": "all", "weather_station": "725300", "baseline_period_end": "2016-12-26",
+        "reporting_period_start": "2017-01-04" });
+    client.made(201, "projects/", &project);
+    let mappings: Vec<Value> =
+        (1..=METERS.len()).map(|trace| json!({ "project_id": 1, "trace_id": trace })).collect();
+    client.made(201, "project_trace_mappings/bulk_upsert_verbose/", &json!(mappings));
+    client.made(201, "meter_runs/bulk/", &json!({ "targets": [{ "project": 1 }] }));
+    wait(&client);
+    for (interpretation, expected) in ["E_C_S", "NG_C_S"].into_iter().zip(expected) {
+        let run = client.made(
+            201,
+            "aggregation_runs/",
+            &json!({ "projects": [1], "trace_interpretation": interpretation, "derivative_interpretation": "metered_savings" }),
+        );
+        wait(&client);
+        let result = client.get(&format!("aggregation_results/{}/", run["id"])).json();
+        let found = result["differential_value"].as_f64().unwrap_or_else(|| panic!("{result}"));
+        assert!((found / expected - 1.0).abs() < 1e-9, "{interpretation}: {found} is not {expected}");
+        assert_eq!(result["n_rejected"], 0, "{result}");
+    }
+}
+
+/// Loads a table with `sheaf load`.
+fn load(server: &Server, table: String, args: &[&str]) {
+    let files = tempfile::tempdir().unwrap();
+    let file = files.path().join("table.csv");
+    std::fs::write(&file, table).unwrap();
+    let output = server.sheaf(&[&["load", args[0], file.to_str().unwrap()], &args[1..]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
