@@ -6,13 +6,13 @@
 use std::collections::HashSet;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sheaf_db::datastore::{
-    AggregationFilter, AggregationRun, DerivativeFilter, NewAggregation, NewBatch, Page, RunStatus,
+    AggregationFilter, AggregationRun, DerivativeFilter, Inserted, NewAggregation, NewBatch, Page, RunStatus,
 };
 use sheaf_metering::aggregate;
 use sheaf_metering::request::{AggregationTarget, Named};
@@ -23,7 +23,7 @@ use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, NO_FIELD, Refusal, Refusals, no_such};
 use super::rights::Rights;
-use super::runs::{MOST_SHOWN, Wanted, id_list, not_to_be_retried, statuses, targets};
+use super::runs::{MOST_SHOWN, Wanted, id_list, location, not_to_be_retried, statuses, targets};
 use super::times::{now, of_row};
 use crate::data::blocking;
 use crate::http::app::{App, Shared};
@@ -304,15 +304,14 @@ async fn insert(
     owner: Owner<'_>,
     wanted: Wanted,
     runs: Vec<NewAggregation>,
-) -> Result<Vec<i64>, Refusal> {
+) -> Result<Inserted, Refusal> {
     let batch = NewBatch {
         owner: owner.id.to_owned(),
         kind: "aggregation_runs".to_owned(),
         priority: wanted.priority,
         label: wanted.label,
     };
-    let inserted = app.data.database.datastore().insert_aggregations(batch, runs, now()).await?;
-    Ok(inserted.ids)
+    Ok(app.data.database.datastore().insert_aggregations(batch, runs, now()).await?)
 }
 
 /// Asks for an aggregation of derivatives: those of `projects`, of `traces`, and `derivatives` themselves, or those of a `group`.
@@ -324,7 +323,7 @@ pub(crate) async fn create(
     caller: Caller,
     base: BaseUrl,
     Object(mut fields): Object,
-) -> Result<(StatusCode, Json<AggregationRow>), Refusal> {
+) -> Result<(StatusCode, HeaderMap, Json<AggregationRow>), Refusal> {
     let (owner, rights) = (Owner::of(&caller)?, Rights::new(&app, &caller));
     let (wanted, target) = (Wanted::read(&mut fields), target(&mut fields));
     let trace = fields.named("trace_interpretation", Named::of_trace);
@@ -334,10 +333,11 @@ pub(crate) async fn create(
     let datastore = app.data.database.datastore();
     let run = target.single(&datastore, trace.as_ref(), derivative.as_ref()).await?;
     let run = run.map_err(|refusal| refused(&refusal))?;
-    let id = insert(&app, owner, wanted, vec![run]).await?.pop().unwrap_or_default();
+    let id = insert(&app, owner, wanted, vec![run]).await?.ids.pop().unwrap_or_default();
     let run = datastore.aggregation(id).await?.ok_or_else(Refusal::not_found)?;
     app.runs.wake();
-    Ok((StatusCode::CREATED, Json(AggregationRow::new(&base, run))))
+    let location = location(&base, &format!("/api/v1/aggregation_runs/{id}/"));
+    Ok((StatusCode::CREATED, location, Json(AggregationRow::new(&base, run))))
 }
 
 /// A target of many aggregations.
@@ -360,7 +360,7 @@ fn many(mut fields: Fields) -> Result<Many, Errors> {
 
 /// Asks for many aggregations, `{"targets": [{"projects": [1, 2]}]}`: for each target one of each of its `trace_interpretations` and
 /// `derivative_interpretations` for which there is a derivative; of all of them where they are left out. The answer has a list of runs
-/// for each target.
+/// for each target; the header Location says where all of them are followed.
 #[utoipa::path(post, path = "/api/v1/aggregation_runs/bulk", tag = "aggregation runs", request_body = Object,
     responses((status = 201, body = Vec<Vec<AggregationRow>>), Refusals))]
 pub(crate) async fn bulk(
@@ -368,7 +368,7 @@ pub(crate) async fn bulk(
     caller: Caller,
     base: BaseUrl,
     Object(mut fields): Object,
-) -> Result<(StatusCode, Json<Vec<Vec<AggregationRow>>>), Refusal> {
+) -> Result<(StatusCode, HeaderMap, Json<Vec<Vec<AggregationRow>>>), Refusal> {
     let (owner, rights) = (Owner::of(&caller)?, Rights::new(&app, &caller));
     let wanted = Wanted::read(&mut fields);
     let targets = targets(&mut fields, MOST_TARGETS, many);
@@ -403,10 +403,11 @@ pub(crate) async fn bulk(
     if !errors.is_empty() {
         return Err(errors.into());
     }
-    let mut rows = Vec::new();
+    let (mut rows, mut headers) = (Vec::new(), HeaderMap::new());
     if !runs.is_empty() {
-        let ids = insert(&app, owner, wanted, runs).await?;
-        rows = datastore.aggregations(&AggregationFilter::with_ids(ids), Page::ALL).await?;
+        let inserted = insert(&app, owner, wanted, runs).await?;
+        rows = datastore.aggregations(&AggregationFilter::with_ids(inserted.ids), Page::ALL).await?;
+        headers = location(&base, &format!("/api/v1/batches/{}/", inserted.batch));
         app.runs.wake();
     }
     // What was begun meanwhile was asked for as it is.
@@ -417,7 +418,7 @@ pub(crate) async fn bulk(
     };
     let mut rows = rows.into_iter().map(row);
     let lists = lengths.into_iter().map(|length| rows.by_ref().take(length).collect()).collect();
-    Ok((StatusCode::CREATED, Json(lists)))
+    Ok((StatusCode::CREATED, headers, Json(lists)))
 }
 
 /// Aggregation runs, by id.

@@ -6,7 +6,7 @@ use std::io;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderValue, LINK, LOCATION};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, LINK};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
@@ -21,7 +21,7 @@ use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, NO_FIELD, Refusal, Refusals};
 use super::rights::Rights;
-use super::runs::{ProgressRow, Wanted, kwargs, parsed, statuses};
+use super::runs::{ProgressRow, Wanted, kwargs, location, parsed, statuses};
 use super::times::{now, of_row};
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
@@ -238,10 +238,8 @@ pub(crate) async fn create(
     let id = inserted.ids.first().copied().unwrap_or_default();
     let run = app.data.database.datastore().run(id).await?.ok_or_else(Refusal::not_found)?;
     let row = MeterRunRow::new(&base, run);
-    let location = HeaderValue::try_from(base.url(&format!("/api/v1/meter_runs/{id}/")));
-    let mut response = (StatusCode::CREATED, Json(row)).into_response();
-    response.headers_mut().extend(location.ok().map(|location| (LOCATION, location)));
-    Ok(response)
+    let location = location(&base, &format!("/api/v1/meter_runs/{id}/"));
+    Ok((StatusCode::CREATED, location, Json(row)).into_response())
 }
 
 /// Asks for many meter runs, `{"targets": [{"project": 1}, {"trace": 2}, {"project": 1, "trace": 2}]}`: one for each trace of a
@@ -304,8 +302,7 @@ pub(crate) async fn bulk(
         (StatusCode::CREATED, lists(&lengths, shown, inserted.ids.clone(), runs, asked)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let batch = base.url(&format!("/api/v1/batches/{}/", inserted.batch));
-    headers.extend(HeaderValue::try_from(batch).ok().map(|batch| (LOCATION, batch)));
+    headers.extend(location(&base, &format!("/api/v1/batches/{}/", inserted.batch)));
     if let Some(last) = inserted.ids.get(shown.wrapping_sub(1)).filter(|_| shown < inserted.ids.len()) {
         let next = format!(
             "</api/v1/meter_runs/?batch={}&limit={shown}&after={last}>; rel=\"next\"",

@@ -1,5 +1,6 @@
 //! What requests for meter runs and for aggregation runs have in common.
 
+use axum::http::header::{HeaderMap, HeaderValue, LOCATION};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sheaf_db::datastore::{Micros, Progress, RunStatus};
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use super::fields::Fields;
 use super::refusals::Errors;
 use super::times::of_row;
+use crate::http::base_url::BaseUrl;
 use crate::http::errors::ApiError;
 
 /// The most wrong targets that an answer names.
@@ -132,6 +134,12 @@ pub(super) fn id_list(fields: &mut Fields, name: &str) -> Vec<i64> {
         }
     }
     ids
+}
+
+/// Where what was asked for is followed.
+pub(super) fn location(base: &BaseUrl, path: &str) -> HeaderMap {
+    let url = HeaderValue::try_from(base.url(path));
+    url.map(|url| HeaderMap::from_iter([(LOCATION, url)])).unwrap_or_default()
 }
 
 /// 409 for a run that has neither failed nor was cancelled.
