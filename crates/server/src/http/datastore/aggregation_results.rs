@@ -170,16 +170,13 @@ pub(crate) async fn list(
     fields.done()?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter, base) = (datastore.clone(), filter.clone(), base.clone());
-            async move {
-                let mut rows = Vec::new();
-                for result in datastore.aggregation_results(&filter, page).await? {
-                    let derivatives = member_ids(&datastore, result.id).await?;
-                    rows.push(AggregationResultRow::new(&base, result, derivatives));
-                }
-                Ok(rows)
+        .answer((datastore, filter, base), move |(datastore, filter, base), page| async move {
+            let mut rows = Vec::new();
+            for result in datastore.aggregation_results(&filter, page).await? {
+                let derivatives = member_ids(&datastore, result.id).await?;
+                rows.push(AggregationResultRow::new(&base, result, derivatives));
             }
+            Ok(rows)
         })
         .await
 }

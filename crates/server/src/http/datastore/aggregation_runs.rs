@@ -449,8 +449,7 @@ pub(crate) async fn list(
     fields.done()?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter, base) = (datastore.clone(), filter.clone(), base.clone());
+        .answer((datastore, filter, base), move |(datastore, filter, base), page| {
             async move {
                 let runs = datastore.aggregations(&filter, page).await?.into_iter();
                 // Rows of a table have one order.

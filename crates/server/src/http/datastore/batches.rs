@@ -97,15 +97,12 @@ pub(crate) async fn list(
     let owner = (!caller.is_admin()).then(|| user.id.to_owned());
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, owner) = (datastore.clone(), owner.clone());
-            async move {
-                let mut rows = Vec::new();
-                for batch in datastore.batches(owner.as_deref(), page).await? {
-                    rows.push(row(&datastore, batch).await?);
-                }
-                Ok(rows)
+        .answer((datastore, owner), move |(datastore, owner), page| async move {
+            let mut rows = Vec::new();
+            for batch in datastore.batches(owner.as_deref(), page).await? {
+                rows.push(row(&datastore, batch).await?);
             }
+            Ok(rows)
         })
         .await
 }

@@ -58,12 +58,9 @@ pub(crate) async fn list(
     Rights::new(&app, &caller).require_read_traces()?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let datastore = datastore.clone();
-            async move {
-                let traces = datastore.blacklist(page).await?;
-                Ok(traces.into_iter().map(BlacklistRow::from).collect::<Vec<_>>())
-            }
+        .answer(datastore, move |datastore, page| async move {
+            let traces = datastore.blacklist(page).await?;
+            Ok(traces.into_iter().map(BlacklistRow::from).collect::<Vec<_>>())
         })
         .await
 }

@@ -89,9 +89,8 @@ pub(crate) async fn list(
     Rights::new(&app, &caller).require_read_traces()?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let datastore = datastore.clone();
-            async move { datastore.groups(page).await?.into_iter().map(GroupRow::try_from).collect() }
+        .answer(datastore, move |datastore, page| async move {
+            datastore.groups(page).await?.into_iter().map(GroupRow::try_from).collect()
         })
         .await
 }
@@ -147,15 +146,12 @@ pub(crate) async fn members(
     let id = group(&app, &id).await?.id;
     let members: Arc<[i64]> = datastore.group_members(id).await?.ok_or_else(Refusal::not_found)?.into();
     listing
-        .answer(move |page| {
-            let (datastore, members) = (datastore.clone(), members.clone());
-            async move {
-                let first = members.partition_point(|member| *member <= page.after);
-                let ids = members[first..].iter().take(page.limit.unwrap_or(usize::MAX)).copied().collect();
-                let these = TraceListFilter { ids: Some(ids), ..TraceListFilter::default() };
-                let traces = datastore.traces(&these, page).await?;
-                Ok(traces.into_iter().map(TraceRow::from).collect::<Vec<_>>())
-            }
+        .answer((datastore, members), move |(datastore, members), page| async move {
+            let first = members.partition_point(|member| *member <= page.after);
+            let ids = members[first..].iter().take(page.limit.unwrap_or(usize::MAX)).copied().collect();
+            let these = TraceListFilter { ids: Some(ids), ..TraceListFilter::default() };
+            let traces = datastore.traces(&these, page).await?;
+            Ok(traces.into_iter().map(TraceRow::from).collect::<Vec<_>>())
         })
         .await
 }

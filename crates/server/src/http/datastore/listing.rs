@@ -108,15 +108,19 @@ fn accepted(headers: &HeaderMap) -> Format {
 }
 
 impl Listing {
-    /// The answer. `fetch` gives a page of rows, by id; it is called until it gives fewer than it was asked for.
-    pub(crate) async fn answer<R, F>(
+    /// The answer. `fetch` gives a page of rows, by id, from what it needs for that; it is called until it gives fewer than it was
+    /// asked for.
+    pub(crate) async fn answer<S, R, F>(
         self,
-        fetch: impl Fn(Page) -> F + Send + Sync + 'static,
+        from: S,
+        fetch: impl Fn(S, Page) -> F + Send + Sync + 'static,
     ) -> Result<Response, Refusal>
     where
+        S: Clone + Send + Sync + 'static,
         R: Row,
         F: Future<Output = Result<Vec<R>, Refusal>> + Send,
     {
+        let fetch = move |page| fetch(from.clone(), page);
         let (format, after) = (self.format, self.after.unwrap_or(i64::MIN));
         let kind = match format {
             Format::Json => "application/json",

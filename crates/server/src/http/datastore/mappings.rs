@@ -72,12 +72,9 @@ pub(crate) async fn list(
     let filter = MappingFilter { ids: None, projects, traces };
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let mappings = datastore.mappings(&filter, page).await?;
-                Ok(mappings.into_iter().map(MappingRow::from).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let mappings = datastore.mappings(&filter, page).await?;
+            Ok(mappings.into_iter().map(MappingRow::from).collect::<Vec<_>>())
         })
         .await
 }

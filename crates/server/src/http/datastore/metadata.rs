@@ -90,12 +90,9 @@ pub(crate) async fn list(
     let filter = MetadataFilter { ids: None, projects, key };
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let metadata = datastore.metadata(&filter, page).await?;
-                Ok(metadata.into_iter().map(MetadataRow::from).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let metadata = datastore.metadata(&filter, page).await?;
+            Ok(metadata.into_iter().map(MetadataRow::from).collect::<Vec<_>>())
         })
         .await
 }

@@ -117,12 +117,9 @@ pub(crate) async fn list(
     filter.seen = Rights::new(&app, &caller).seen().await?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let rows = datastore.derivatives(&filter, page).await?;
-                Ok(rows.into_iter().map(DerivativeRow::from).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let rows = datastore.derivatives(&filter, page).await?;
+            Ok(rows.into_iter().map(DerivativeRow::from).collect::<Vec<_>>())
         })
         .await
 }

@@ -158,13 +158,10 @@ pub(crate) async fn list(
     filter.seen = Rights::new(&app, &caller).seen().await?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter, base) = (datastore.clone(), filter.clone(), base.clone());
-            async move {
-                let results = datastore.meter_results(&filter, page).await?;
-                let row = |result| MeterResultRow { models: None, ..MeterResultRow::new(&base, result) };
-                Ok(results.into_iter().map(row).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter, base), move |(datastore, filter, base), page| async move {
+            let results = datastore.meter_results(&filter, page).await?;
+            let row = |result| MeterResultRow { models: None, ..MeterResultRow::new(&base, result) };
+            Ok(results.into_iter().map(row).collect::<Vec<_>>())
         })
         .await
 }

@@ -384,12 +384,9 @@ pub(crate) async fn list(
     let filter = seen(Rights::new(&app, &caller), &mut listing.filters).await?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter, base) = (datastore.clone(), filter.clone(), base.clone());
-            async move {
-                let runs = datastore.runs(&filter, page).await?;
-                Ok(runs.into_iter().map(|run| MeterRunRow::new(&base, run)).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter, base), move |(datastore, filter, base), page| async move {
+            let runs = datastore.runs(&filter, page).await?;
+            Ok(runs.into_iter().map(|run| MeterRunRow::new(&base, run)).collect::<Vec<_>>())
         })
         .await
 }

@@ -45,15 +45,12 @@ pub(crate) async fn list(
     let own = datastore.project_owner(&user).await?;
     let sees_all = caller.is_admin();
     listing
-        .answer(move |page| {
-            let (datastore, own) = (datastore.clone(), own.clone());
-            async move {
-                let owners = match sees_all {
-                    true => datastore.project_owners(page).await?,
-                    false => vec![own].into_iter().filter(|own| own.id > page.after).collect(),
-                };
-                Ok(owners.into_iter().map(OwnerRow::from).collect::<Vec<_>>())
-            }
+        .answer((datastore, own), move |(datastore, own), page| async move {
+            let owners = match sees_all {
+                true => datastore.project_owners(page).await?,
+                false => vec![own].into_iter().filter(|own| own.id > page.after).collect(),
+            };
+            Ok(owners.into_iter().map(OwnerRow::from).collect::<Vec<_>>())
         })
         .await
 }

@@ -175,25 +175,22 @@ pub(crate) async fn list(
     let with_attributes = listing.filters.take("with_attributes").is_some_and(|value| value == "True");
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let projects = datastore.projects(&filter, page).await?;
-                let mut rows: Vec<ProjectRow> = projects.into_iter().map(ProjectRow::from).collect();
-                if with_attributes {
-                    let ids = rows.iter().map(|row| row.id).collect();
-                    let of_these = MetadataFilter { projects: Some(ids), ..MetadataFilter::default() };
-                    let mut attributes: HashMap<i64, Vec<Attribute>> = HashMap::new();
-                    for known in datastore.metadata(&of_these, Page::ALL).await? {
-                        let attribute = Attribute { key: known.key, value: known.value };
-                        attributes.entry(known.project_id).or_default().push(attribute);
-                    }
-                    for row in &mut rows {
-                        row.attributes = Some(attributes.remove(&row.id).unwrap_or_default());
-                    }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let projects = datastore.projects(&filter, page).await?;
+            let mut rows: Vec<ProjectRow> = projects.into_iter().map(ProjectRow::from).collect();
+            if with_attributes {
+                let ids = rows.iter().map(|row| row.id).collect();
+                let of_these = MetadataFilter { projects: Some(ids), ..MetadataFilter::default() };
+                let mut attributes: HashMap<i64, Vec<Attribute>> = HashMap::new();
+                for known in datastore.metadata(&of_these, Page::ALL).await? {
+                    let attribute = Attribute { key: known.key, value: known.value };
+                    attributes.entry(known.project_id).or_default().push(attribute);
                 }
-                Ok(rows)
+                for row in &mut rows {
+                    row.attributes = Some(attributes.remove(&row.id).unwrap_or_default());
+                }
             }
+            Ok(rows)
         })
         .await
 }
@@ -210,13 +207,10 @@ pub(crate) async fn ids(
     let filter = ProjectFilter { allowed, ..ProjectFilter::default() };
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let projects = datastore.projects(&filter, page).await?;
-                let ids = |project: Project| ProjectIds { id: project.id, project_id: project.project_id };
-                Ok(projects.into_iter().map(ids).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let projects = datastore.projects(&filter, page).await?;
+            let ids = |project: Project| ProjectIds { id: project.id, project_id: project.project_id };
+            Ok(projects.into_iter().map(ids).collect::<Vec<_>>())
         })
         .await
 }

@@ -240,10 +240,9 @@ pub(crate) async fn list(
     };
     let (first, last) = (begin.map_or(0, before), end.map_or(u64::MAX, before));
     listing
-        .answer(move |page| {
+        .answer((reader, all), move |(reader, all), page| {
             let first = first.max(RecordRow::position(id, page.after));
             let last = page.limit.map_or(last, |limit| last.min(first.saturating_add(limit as u64)));
-            let (reader, all) = (reader.clone(), all.clone());
             async move {
                 let records = match (all, reader.slots().and_then(|slots| slots.part(first, last))) {
                     (None, Some(part)) => reader.part(part).await?,

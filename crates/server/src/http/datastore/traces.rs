@@ -224,12 +224,9 @@ async fn answer<R: Row>(
     let filter = Rights::new(app, caller).visible_traces(filter).await?;
     let datastore = app.data.database.datastore();
     listing
-        .answer(move |page| {
-            let (datastore, filter) = (datastore.clone(), filter.clone());
-            async move {
-                let traces = datastore.traces(&filter, page).await?;
-                Ok(traces.into_iter().map(row).collect::<Vec<_>>())
-            }
+        .answer((datastore, filter), move |(datastore, filter), page| async move {
+            let traces = datastore.traces(&filter, page).await?;
+            Ok(traces.into_iter().map(row).collect::<Vec<_>>())
         })
         .await
 }
