@@ -15,6 +15,7 @@ pub(crate) mod grant_args;
 pub(crate) mod ingest;
 pub(crate) mod jobs;
 pub(crate) mod kinds;
+pub(crate) mod load;
 pub(crate) mod output;
 pub(crate) mod path;
 pub(crate) mod read;

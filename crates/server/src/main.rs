@@ -5,6 +5,7 @@ mod cli;
 mod data;
 mod http;
 mod ingesting;
+mod loading;
 mod reading;
 mod settings;
 
@@ -40,6 +41,7 @@ enum Command {
     Ingest(Box<cli::ingest::Args>),
     Jobs(cli::jobs::Args),
     Kinds(cli::kinds::Args),
+    Load(Box<cli::load::Args>),
     Path(cli::path::Args),
     Read(cli::read::Args),
     Rollups(cli::rollups::Args),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Ingest(args) => cli::ingest::run(&args, &mut out),
         Command::Jobs(args) => cli::jobs::run(&args, &mut out),
         Command::Kinds(args) => cli::kinds::run(&args, &mut out),
+        Command::Load(args) => cli::load::run(&args, &mut out),
         Command::Path(args) => cli::path::run(&args, &mut out),
         Command::Read(args) => cli::read::run(&args, &mut out),
         Command::Rollups(args) => cli::rollups::run(&args, &mut out),

@@ -39,6 +39,8 @@ pub struct TraceListFilter {
     pub trace_id: Option<String>,
     /// What they mean, by its long name.
     pub interpretation: Option<String>,
+    /// What their people call them is among these.
+    pub named: Option<Vec<String>>,
 }
 
 impl TraceListFilter {
@@ -47,6 +49,13 @@ impl TraceListFilter {
             .and_is("\"trace_id\"", self.trace_id.as_deref())
             .and_is("\"interpretation\"", self.interpretation.as_deref())
             .and_in("\"id\"", self.ids.as_deref());
+        let sql = match &self.named {
+            Some(named) => {
+                let named: Vec<&str> = named.iter().map(String::as_str).collect();
+                sql.text(" AND \"trace_id\" IN ").texts(&named)
+            }
+            None => sql,
+        };
         match &self.projects {
             Some(projects) => sql
                 .text(" AND \"id\" IN (SELECT \"trace_id\" FROM \"datastore_project_traces\" WHERE TRUE")

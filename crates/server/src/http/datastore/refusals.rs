@@ -9,12 +9,14 @@ use serde_json::{Map, Value, json};
 use sheaf_db::RepositoryError;
 use sheaf_metering::records::RecordsError;
 use sheaf_metering::render::RenderError;
+use sheaf_metering::weather::WeatherError;
 use sheaf_store::StoreError;
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, RefOr, Response as Described, ResponseBuilder};
 
 use crate::http::errors::ApiError;
 use crate::http::extract::Json;
+use crate::loading::LoadError;
 
 /// Where messages stand that are about no field, or about several.
 pub(crate) const NO_FIELD: &str = "non_field_errors";
@@ -150,6 +152,26 @@ impl From<RecordsError> for Refusal {
             RecordsError::Store(error) => error.into(),
             RecordsError::Value { .. } => Errors::one("value", error).into(),
             error => Refusal::Other(ApiError::internal("the records can't be kept", &error)),
+        }
+    }
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Refusal {
+        match error {
+            LoadError::Records(error) => error.into(),
+            LoadError::Repository(error) => error.into(),
+            LoadError::Store(error) | LoadError::Weather(WeatherError::Store(error)) => error.into(),
+            LoadError::Source(error) => Errors::one(NO_FIELD, error).into(),
+            LoadError::Weather(error @ WeatherError::Station { .. }) => Errors::one("station", error).into(),
+            LoadError::Weather(error @ WeatherError::Empty) => Errors::one(NO_FIELD, error).into(),
+            LoadError::Refused(loaded) => {
+                let text = LoadError::Refused(loaded.clone()).to_string();
+                Refusal::Fields(
+                    json!({ NO_FIELD: [text], "refused": loaded.wrong.refused, "rows": loaded.wrong.rows }),
+                )
+            }
+            error => ApiError::internal("loading failed", &error).into(),
         }
     }
 }

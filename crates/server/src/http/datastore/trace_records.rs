@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
-use sheaf_db::datastore::{Page, Trace, TraceListFilter, TraceRecords};
-use sheaf_metering::records::{self, NewRecords, Reader, Record};
+use sheaf_db::datastore::{Page, Trace, TraceListFilter};
+use sheaf_metering::records::{self, Reader, Record};
 use sheaf_model::{EnergyUnit, Tick};
 use tokio::task::JoinError;
 use utoipa::ToSchema;
@@ -23,12 +23,13 @@ use super::fields::Fields;
 use super::listing::{Listing, Paging, Row};
 use super::refusals::{Errors, Refusal, Refusals, no_such};
 use super::rights::Rights;
-use super::times::{micros_of, now, of_data};
-use super::traces::{describe, known};
+use super::times::{micros_of, of_data};
+use super::traces::known;
 use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
 use crate::http::extract::Json;
+use crate::loading::keep::write_records;
 
 /// The most records of a request; each takes 64 bytes while it is kept in memory.
 const MOST_RECORDS: usize = 5_000_000;
@@ -163,36 +164,9 @@ async fn write_all(app: &App, new: Parsed<NewRecord>) -> Result<Written, Refusal
     for (trace, record) in &records {
         by_trace.entry(*trace).or_default().push(*record);
     }
-    let (mut ids, mut parts) = (Vec::new(), Vec::new());
-    for (id, records) in by_trace {
-        let Some(trace) = traces.get(&id) else { continue };
-        parts.push(NewRecords { known: known(trace)?, records });
-        ids.push(id);
-    }
-    if !parts.is_empty() {
-        let written = records::write(&app.data.store, parts).await?;
-        let (mut rows, mut begun) = (Vec::new(), Vec::new());
-        for (id, written) in ids.into_iter().zip(written) {
-            let Some(trace) = traces.get_mut(&id) else { continue };
-            let is_first = trace.n_records == 0;
-            let first_last = written.span.first_last;
-            trace.sample_period = written.span.period.map(|period| period.to_string());
-            trace.n_records = i64::try_from(written.count).unwrap_or(i64::MAX);
-            trace.first_start = first_last.map(|(first, _)| micros_of(first));
-            trace.last_start = first_last.map(|(_, last)| micros_of(last));
-            rows.push(TraceRecords {
-                id,
-                sample_period: trace.sample_period.clone(),
-                n_records: trace.n_records,
-                first_start: trace.first_start,
-                last_start: trace.last_start,
-            });
-            if is_first {
-                begun.push(trace.clone());
-            }
-        }
-        datastore.set_trace_records(rows, now()).await?;
-        describe(app, &begun).await?;
+    let parts = by_trace.into_iter().filter_map(|(id, records)| Some((traces.get(&id)?.clone(), records)));
+    for (trace, _) in write_records(&app.data, parts.collect()).await? {
+        traces.insert(trace.id, trace);
     }
     Ok(Written { records, traces, wrong: new.wrong })
 }

@@ -10,7 +10,7 @@ use sheaf_db::ResourceMetadata;
 use sheaf_db::datastore::{Page, Trace, TraceListFilter, TracePatch};
 use sheaf_metering::records::{self, Known, TRACES};
 use sheaf_metering::trace_name::name_of;
-use sheaf_model::{CatalogId, EnergyUnit, Interpretation, Properties, ResourceId};
+use sheaf_model::{EnergyUnit, Interpretation, Properties, ResourceId};
 use utoipa::ToSchema;
 
 use super::body::{Object, Upload};
@@ -24,6 +24,8 @@ use crate::http::app::{App, Shared};
 use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path};
+use crate::loading::LoadError;
+use crate::loading::keep::{catalog, describe};
 
 /// A trace: a metered series of any number of projects.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
@@ -100,31 +102,6 @@ pub(super) fn known(trace: &Trace) -> Result<Known, Refusal> {
     Ok(Known::of(trace).map_err(damaged)?)
 }
 
-/// Says in the catalog of traces what these are, as far as they have records.
-pub(super) async fn describe(app: &App, traces: &[Trace]) -> Result<(), Refusal> {
-    let catalog = catalog()?;
-    let mut known = Vec::new();
-    for trace in traces.iter().filter(|trace| trace.n_records > 0) {
-        let resource = resource_of(trace)?;
-        let mut properties = Properties::default();
-        properties.insert("unit", trace.unit.clone());
-        properties.insert("description", trace.interpretation.clone());
-        if trace.name != trace.trace_id {
-            properties.insert("original-name", trace.trace_id.clone());
-        }
-        known.push(ResourceMetadata { catalog: catalog.clone(), resource, properties });
-    }
-    if !known.is_empty() {
-        app.data.database.metadata().patch(Vec::new(), known).await?;
-    }
-    Ok(())
-}
-
-fn catalog() -> Result<CatalogId, Refusal> {
-    let of_ours = |error| ApiError::internal("the catalog of traces has no name", &error);
-    Ok(TRACES.parse().map_err(of_ours)?)
-}
-
 fn trace_id(fields: &mut Fields, is_required: bool) -> Option<String> {
     let read = |fields: &mut Fields, name: &str| fields.text(name, 255);
     if is_required { fields.required("trace_id", read) } else { fields.not_null("trace_id", read) }
@@ -197,6 +174,7 @@ pub(crate) async fn list(
         projects: fields.ids("projects"),
         trace_id: fields.text("trace_id", 1_000_000).flatten(),
         interpretation: interpretation(fields, "interpretation").flatten(),
+        named: None,
     };
     fields.done()?;
     answer(&app, &caller, listing, filter, TraceRow::from).await
@@ -304,7 +282,7 @@ async fn change(
     }
     let changed = app.data.database.datastore().update_trace(trace.id, new_id, patch, now()).await?;
     let trace = changed.ok_or_else(Refusal::not_found)?;
-    describe(app, std::slice::from_ref(&trace)).await?;
+    describe(&app.data, std::slice::from_ref(&trace)).await?;
     Ok(Json(trace.into()))
 }
 
@@ -322,7 +300,11 @@ pub(crate) async fn delete(
     let trace = rights.trace(&id).await?;
     let resource = resource_of(&trace)?;
     records::delete(&app.data.store, std::slice::from_ref(&resource)).await?;
-    let nothing = ResourceMetadata { catalog: catalog()?, resource, properties: Properties::default() };
+    let nothing = ResourceMetadata {
+        catalog: catalog().map_err(LoadError::from)?,
+        resource,
+        properties: Properties::default(),
+    };
     app.data.database.metadata().set_resource(nothing).await?;
     app.data.database.datastore().delete_traces(&[trace.id]).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -341,7 +323,7 @@ async fn upsert(
         .await?;
     let these = TraceListFilter { ids: Some(done.ids()), ..TraceListFilter::default() };
     let traces = datastore.traces(&these, Page::ALL).await?;
-    describe(app, &traces).await?;
+    describe(&app.data, &traces).await?;
     Ok((done, traces.into_iter().map(|trace| (trace.id, TraceRow::from(trace))).collect()))
 }
 
