@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::environment;
 use crate::run::{Workspace, output};
 
+mod datastore;
 mod engine;
 mod http;
 mod kernels;
@@ -16,6 +17,7 @@ mod lines;
 mod savings;
 mod store;
 
+pub(crate) use datastore::{CASES as DATASTORE_CASES, datastore};
 pub(crate) use engine::{CASES as ENGINE_CASES, engine};
 pub(crate) use http::{CASES as HTTP_CASES, http};
 pub(crate) use kernels::kernels;

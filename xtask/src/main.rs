@@ -63,6 +63,8 @@ Names:
             and 1 GB of disk. Its cases: warm, raw, cold, slow
   savings   Models of meters and portfolios, against eemeter and opendsm. Needs python3, about 1 GB of memory and 2 GB
             of disk. Its cases: fit, portfolio, sum
+  datastore Loading ten thousand meters from CSV with the program, against its targets. Needs 2 GB of disk. Its cases: daily,
+            by-time; and hourly, which runs only where it is named and needs 15 GB
 
 Examples: cargo xtask bench
           cargo xtask bench store year commits
@@ -92,13 +94,15 @@ fn main() -> ExitCode {
             .and_then(|()| bench::store(&[]))
             .and_then(|()| bench::engine(&[]))
             .and_then(|()| bench::savings(&[]))
-            .and_then(|()| bench::http(&[])),
+            .and_then(|()| bench::http(&[]))
+            .and_then(|()| bench::datastore(&[])),
         ["bench", "kernels"] => bench::kernels(),
-        ["bench", name @ ("store" | "engine" | "savings" | "http"), ref cases @ ..] => {
+        ["bench", name @ ("store" | "engine" | "savings" | "http" | "datastore"), ref cases @ ..] => {
             let (known, run): (&[&str], fn(&[&str]) -> _) = match name {
                 "store" => (&bench::STORE_CASES, bench::store),
                 "savings" => (&bench::SAVINGS_CASES, bench::savings),
                 "http" => (&bench::HTTP_CASES, bench::http),
+                "datastore" => (&bench::DATASTORE_CASES, bench::datastore),
                 _ => (&bench::ENGINE_CASES, bench::engine),
             };
             match cases.iter().find(|case| !known.contains(case)) {
@@ -111,7 +115,7 @@ fn main() -> ExitCode {
         }
         ["bench", name] => {
             return usage(&format!(
-                "no benchmark is called {name:?}; there are: kernels, store, engine, savings, http"
+                "no benchmark is called {name:?}; there are: kernels, store, engine, savings, http, datastore"
             ));
         }
         ["test" | "bench", .., extra] => return usage(&format!("{extra:?} is one argument too many")),

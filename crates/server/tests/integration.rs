@@ -18,6 +18,8 @@ mod http;
 mod jobs;
 #[path = "integration/killed.rs"]
 mod killed;
+#[path = "integration/loading.rs"]
+mod loading;
 #[path = "integration/operating.rs"]
 mod operating;
 #[path = "integration/reading.rs"]

@@ -81,8 +81,8 @@ pub use input::{Compression, Input};
 pub use json::JsonLinesReader;
 pub use meters::{
     BlacklistRow, GreenButton, GreenButtonMeter, MappingRow, MetadataRow, MeterInterval, MeterProblem,
-    MeterRecord, MeterRows, OeemFolder, ProjectRow, RefusedMeter, Trace, TraceBatch, TraceReader,
-    read_blacklist, read_green_button, read_mappings, read_metadata, read_projects,
+    MeterRecord, MeterRows, OeemFolder, ProjectRow, RefusedMeter, TextRow, Trace, TraceBatch, TraceReader,
+    read_blacklist, read_green_button, read_mappings, read_metadata, read_projects, read_texts,
 };
 pub use nexus::{NexusConfig, NexusSource};
 pub use open::{TableFormat, TableOptions, UnknownTableFormat, open_table};

@@ -14,6 +14,7 @@ mod bulk;
 mod fields;
 pub(super) mod groups;
 mod listing;
+pub(super) mod load;
 pub(super) mod mappings;
 pub(super) mod metadata;
 pub(super) mod meter_derivatives;
@@ -33,7 +34,7 @@ pub(super) use refusals::in_words_of_ours;
 use axum::http::Method;
 
 /// What this family of routes is about: the segment behind `/api/v1/`.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "aggregation_results",
     "aggregation_runs",
     "batches",
@@ -48,6 +49,7 @@ const KINDS: [&str; 14] = [
     "trace_groups",
     "trace_records",
     "traces",
+    "weather_stations",
 ];
 
 /// Whether a path is one of this family.
@@ -58,10 +60,11 @@ pub(super) fn is_ours(path: &str) -> bool {
 
 /// Whether a request brings along many objects, and so more than a request usually does.
 pub(super) fn is_upload(method: &Method, path: &str) -> bool {
-    const LAST: [&str; 7] = [
+    const LAST: [&str; 8] = [
         "bulk_insert",
         "bulk_upsert",
         "bulk_upsert_verbose",
+        "load",
         "project_metadata",
         "project_trace_mappings",
         "trace_blacklist",

@@ -28,7 +28,7 @@ pub use green_button::{
 };
 pub use problem::MeterProblem;
 pub use rows::{
-    BlacklistRow, MappingRow, MetadataRow, ProjectRow, Rows as MeterRows, read_blacklist, read_mappings,
-    read_metadata, read_projects,
+    BlacklistRow, MappingRow, MetadataRow, ProjectRow, Rows as MeterRows, TextRow, read_blacklist,
+    read_mappings, read_metadata, read_projects, read_texts,
 };
 pub use traces::{Trace, TraceBatch, TraceReader};

@@ -67,6 +67,15 @@ pub struct BlacklistRow {
     pub reason: Option<String>,
 }
 
+/// A row of any table with titles: each text with the title of its column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextRow {
+    /// The line that it stands in, from 1.
+    pub line: u64,
+    /// Titles and texts, in the order of the columns; nothing of cells without text.
+    pub cells: Vec<(String, Option<String>)>,
+}
+
 /// The rows of a file. An error in a row ([`SourceError::Row`]) does not end the others; when nothing more can be read,
 /// the error is the last item.
 pub struct Rows<T> {
@@ -184,6 +193,20 @@ impl<T> Rows<T> {
 
 const PROJECT: [&str; 1] = ["project_id"];
 const TRACE: [&str; 1] = ["trace_id"];
+
+/// Reads any table of delimited text whose first line has titles.
+///
+/// # Errors
+/// The file can't be read, or is empty.
+pub fn read_texts(input: Input) -> Result<Rows<TextRow>, SourceError> {
+    let text = Text::open(input, BLOCK_BYTES)?;
+    Ok(Rows::new(text, move |row, ready| {
+        let cell = |column| (row.titles.title(column).to_owned(), row.text(column));
+        let cells = (0..row.titles.len()).map(cell).collect();
+        ready.push_back(Ok(TextRow { line: row.line, cells }));
+        Ok(())
+    }))
+}
 
 /// Reads `projects/*.csv`: `project_id,zipcode,baseline_period_end,reporting_period_start`, in any order; other columns
 /// are left out. Times without an offset are in UTC.

@@ -11,6 +11,7 @@ use axum::http::header::{CONTENT_TYPE, EXPECT};
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Map, Value};
 use sheaf_db::datastore::OnError;
+use sheaf_sources::{Input, SourceError, read_texts};
 
 use super::bulk::{Parsed, on_error};
 use super::fields::Fields;
@@ -32,7 +33,9 @@ impl FromRequest<Shared> for Object {
     async fn from_request(request: Request, app: &Shared) -> Result<Object, Refusal> {
         let (mut parts, body) = request.into_parts();
         Caller::from_request_parts(&mut parts, app).await?.require_user()?;
-        check_kind(&parts.headers)?;
+        if check_kind(&parts.headers)? == Kind::Csv {
+            return Err(ApiError::unsupported("a single object is application/json".to_owned()).into());
+        }
         let request = Request::from_parts(parts, body);
         let bytes =
             Bytes::from_request(request, app).await.map_err(|rejection| match rejection.status() {
@@ -54,9 +57,10 @@ fn check_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     match kind.as_str() {
         "" | "application/json" | "text/json" => Ok(Kind::Json),
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Kind::Lines),
+        "text/csv" => Ok(Kind::Csv),
         _ => {
             let text = format!(
-                "header `Content-Type`: {:?} can't be read here; send application/json, or application/x-ndjson for many objects",
+                "header `Content-Type`: {:?} can't be read here; send application/json, or application/x-ndjson or text/csv for many objects",
                 kind.chars().take(100).collect::<String>()
             );
             Err(ApiError::unsupported(text).into())
@@ -68,6 +72,8 @@ fn check_kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
 enum Kind {
     Json,
     Lines,
+    /// Titles are names of fields; an empty cell is null.
+    Csv,
 }
 
 fn no_json(error: &serde_json::Error) -> Errors {
@@ -127,7 +133,7 @@ impl Upload {
         let packed = incoming.clone();
         let parsed = blocking(move || {
             let reader = packed.reader(encoding).map_err(|error| Errors::one(NO_FIELD, error))?;
-            let rows = Rows { parsed: Parsed::new(on_error), most, read };
+            let rows = Rows { parsed: Parsed::new(on_error), most, is_table: kind == Kind::Csv, read };
             objects(kind, BufReader::with_capacity(1 << 16, reader), rows)
         })
         .await
@@ -145,7 +151,11 @@ impl Upload {
     }
 }
 
-fn objects<T>(kind: Kind, reader: impl Read, mut rows: Rows<T>) -> Result<Parsed<T>, Errors> {
+fn objects<T>(
+    kind: Kind,
+    reader: impl Read + Send + 'static,
+    mut rows: Rows<T>,
+) -> Result<Parsed<T>, Errors> {
     match kind {
         Kind::Json => {
             let mut json = Deserializer::from_reader(reader);
@@ -158,6 +168,25 @@ fn objects<T>(kind: Kind, reader: impl Read, mut rows: Rows<T>) -> Result<Parsed
                     .map_err(|problem| Errors::one(NO_FIELD, problem))?;
             }
         }
+        Kind::Csv => {
+            let failed = |error: SourceError| Errors::one(NO_FIELD, error);
+            for row in read_texts(Input::reader("the body", reader)).map_err(failed)? {
+                match row {
+                    Ok(row) => {
+                        let cell = |(name, text): (String, Option<String>)| {
+                            (name, text.map_or(Value::Null, Value::String))
+                        };
+                        let object = Value::Object(row.cells.into_iter().map(cell).collect());
+                        rows.push(object).map_err(|problem| Errors::one(NO_FIELD, problem))?;
+                    }
+                    Err(SourceError::Row(error)) if !error.problem.is_fatal() => {
+                        let index = rows.parsed.count();
+                        rows.parsed.wrong.add(index, Errors::one(NO_FIELD, error));
+                    }
+                    Err(error) => return Err(failed(error)),
+                }
+            }
+        }
     }
     Ok(rows.parsed)
 }
@@ -166,6 +195,8 @@ fn objects<T>(kind: Kind, reader: impl Read, mut rows: Rows<T>) -> Result<Parsed
 struct Rows<T> {
     parsed: Parsed<T>,
     most: usize,
+    /// Whether empty cells stand for what is not there.
+    is_table: bool,
     read: fn(Fields) -> Result<T, Errors>,
 }
 
@@ -178,7 +209,7 @@ impl<T> Rows<T> {
                 self.most
             ));
         }
-        match Fields::new(value).and_then(self.read) {
+        match Fields::new(value).map(|fields| fields.of_a_table(self.is_table)).and_then(self.read) {
             Ok(row) => self.parsed.rows.push((index, row)),
             Err(errors) => self.parsed.wrong.add(index, errors),
         }

@@ -21,13 +21,15 @@ pub(crate) type Field<T> = Option<Option<T>>;
 pub(crate) struct Fields {
     values: Map<String, Value>,
     errors: Errors,
+    /// Whether null is what a table has for nothing at all.
+    is_table: bool,
 }
 
 impl Fields {
     /// The fields of a value, which must be an object.
     pub(crate) fn new(value: Value) -> Result<Fields, Errors> {
         match value {
-            Value::Object(values) => Ok(Fields { values, errors: Errors::default() }),
+            Value::Object(values) => Ok(Fields { values, ..Fields::default() }),
             other => {
                 let text = format!("Invalid data. Expected an object, but got {}.", kind(&other));
                 Err(Errors::one(NO_FIELD, text))
@@ -38,7 +40,12 @@ impl Fields {
     /// Of parameters of a query: all are texts. Of one that is there several times, the last counts.
     pub(crate) fn of_query(parameters: Vec<(String, String)>) -> Fields {
         let values = parameters.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
-        Fields { values, errors: Errors::default() }
+        Fields { values, ..Fields::default() }
+    }
+
+    /// The same; null may stand for a field that is not there if they are a row of a table.
+    pub(crate) fn of_a_table(self, is_table: bool) -> Fields {
+        Fields { is_table, ..self }
     }
 
     /// An error if anything was wrong so far.
@@ -84,7 +91,7 @@ impl Fields {
             self.fail(field, "This field is required.");
             return None;
         }
-        self.not_null(field, read)
+        self.something(field, read)
     }
 
     /// A field that need not be there, but must be something if it is.
@@ -93,6 +100,14 @@ impl Fields {
         field: &str,
         read: impl FnOnce(&mut Fields, &str) -> Field<T>,
     ) -> Option<T> {
+        if self.is_table && self.values.get(field).is_some_and(Value::is_null) {
+            self.values.swap_remove(field);
+            return None;
+        }
+        self.something(field, read)
+    }
+
+    fn something<T>(&mut self, field: &str, read: impl FnOnce(&mut Fields, &str) -> Field<T>) -> Option<T> {
         match read(self, field) {
             Some(None) => {
                 self.fail(field, "This field may not be null or blank.");

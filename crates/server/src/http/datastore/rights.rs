@@ -78,6 +78,17 @@ impl<'a> Rights<'a> {
         if may { Ok(()) } else { Err(self.caller.refused("change the catalog /traces").into()) }
     }
 
+    /// Whether a catalog may be read.
+    pub(crate) fn may_read_catalog(&self, catalog: &CatalogId) -> bool {
+        self.may(Action::Read, catalog)
+    }
+
+    /// An error unless a catalog may be written to.
+    pub(crate) fn require_write_catalog(&self, catalog: &CatalogId) -> Result<(), Refusal> {
+        let may = self.may(Action::Write, catalog);
+        if may { Ok(()) } else { Err(self.caller.refused(&format!("change the catalog {catalog}")).into()) }
+    }
+
     /// An error unless a project may be changed, or made.
     pub(crate) fn require_write_project(&self, project_id: &str) -> Result<(), Refusal> {
         let catalog = catalog_of(project_id)?;
