@@ -63,8 +63,8 @@ Names:
             and 1 GB of disk. Its cases: warm, raw, cold, slow
   savings   Models of meters and portfolios, against eemeter and opendsm. Needs python3, about 1 GB of memory and 2 GB
             of disk. Its cases: fit, portfolio, sum
-  datastore Loading ten thousand meters from CSV with the program, against its targets. Needs 2 GB of disk. Its cases: daily,
-            by-time; and hourly, which runs only where it is named and needs 15 GB
+  datastore Ten thousand meters: loading them from CSV, running all of them, sums and lists, against targets. Needs curl and 3 GB
+            of disk. Its cases: daily, by-time, runs; and hourly, which runs only where it is named and needs 12 GB
 
 Examples: cargo xtask bench
           cargo xtask bench store year commits

@@ -36,10 +36,14 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum What {
     Folder(FolderArgs),
+    /// Load projects: project_id, zipcode and periods
     Projects(TableArgs),
     Traces(TracesArgs),
+    /// Load which traces belong to which projects
     Mappings(TableArgs),
+    /// Load what else is known of projects, for filters of groups
     Metadata(TableArgs),
+    /// Load traces that are not to be used
     Blacklist(TableArgs),
     GreenButton(GreenButtonArgs),
     Weather(WeatherArgs),

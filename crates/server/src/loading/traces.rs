@@ -143,13 +143,20 @@ impl TraceLoad<'_> {
             return Ok(());
         }
         let (mut to_write, mut count) = (Vec::with_capacity(parts.len()), 0);
+        // Two meters of a Green Button file may have one id.
+        let mut places: HashMap<String, usize> = HashMap::with_capacity(parts.len());
         for part in parts {
-            match known.get(&part.said.id) {
-                Some(Some(trace)) => {
-                    count += part.records.len() as u64;
+            let Some(Some(trace)) = known.get(&part.said.id) else {
+                loaded.wrong.refused += part.records.len() as u64;
+                continue;
+            };
+            count += part.records.len() as u64;
+            match places.entry(part.said.id) {
+                Entry::Vacant(entry) => {
+                    entry.insert(to_write.len());
                     to_write.push((trace.clone(), part.records));
                 }
-                _ => loaded.wrong.refused += part.records.len() as u64,
+                Entry::Occupied(entry) => to_write[*entry.get()].1.extend(part.records),
             }
         }
         let mut changed = 0;
