@@ -167,9 +167,7 @@ impl From<LoadError> for Refusal {
             LoadError::Weather(error @ WeatherError::Empty) => Errors::one(NO_FIELD, error).into(),
             LoadError::Refused(loaded) => {
                 let text = LoadError::Refused(loaded.clone()).to_string();
-                Refusal::Fields(
-                    json!({ NO_FIELD: [text], "refused": loaded.wrong.refused, "rows": loaded.wrong.rows }),
-                )
+                Refusal::Fields(json!({ NO_FIELD: [text], "rows": loaded.wrong.rows }))
             }
             error => ApiError::internal("loading failed", &error).into(),
         }
