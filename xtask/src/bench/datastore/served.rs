@@ -236,8 +236,8 @@ fn check_sum(server: &Server, result: &Value) -> Result<(), String> {
         after = rows[rows.len() - 1]["id"].clone();
     }
     let found = result["baseline_value"].as_f64().unwrap_or(f64::NAN);
-    let differs = !((found - sum).abs() <= 1e-9 * sum.abs());
-    if count != METERS * ROUNDS || differs {
+    let is_same = (found - sum).abs() <= 1e-9 * sum.abs();
+    if count != METERS * ROUNDS || !is_same {
         return Err(format!("the sum of {count} derivatives is {sum}, and the server says {found}"));
     }
     Ok(())

@@ -176,7 +176,7 @@ pub(crate) async fn load_traces(
             _ => None,
         };
         let format = fields.choice("format", format, "long, wide and green_button").flatten();
-        let names = Interpretation::ALL.map(|known| known.short_name()).join(", ");
+        let names = Interpretation::ALL.map(Interpretation::short_name).join(", ");
         let options = TraceOptions {
             unit: fields.choice("unit", EnergyUnit::parse, "KWH, WH and THERM").flatten(),
             interpretation: fields.choice("interpretation", |text| text.parse().ok(), &names).flatten(),
@@ -344,7 +344,7 @@ pub(crate) async fn list_stations(
     });
     (1..).zip(&mut rows).for_each(|(id, row)| row.id = id);
     listing
-        .answer(move |page| {
+        .answer(std::sync::Arc::new(rows), move |rows, page| {
             let first = rows.partition_point(|row| row.id <= page.after);
             let last = page.limit.map_or(rows.len(), |limit| rows.len().min(first.saturating_add(limit)));
             std::future::ready(Ok(rows[first..last].to_vec()))
