@@ -3,7 +3,8 @@
 //! A [`Caller`] shows a token (`Authorization: Bearer …`), or, in a browser, the cookie of a session, or nothing. `gate.rs`
 //! finds out whose it is, `rights.rs` has the rules and `claims.rs` what claims mean. `facts.rs` asks what the rules want to
 //! know of a catalog. `secret.rs` makes secrets, `passwords.rs` checks passwords, `limiter.rs` slows guessing down,
-//! `origin.rs` tells our pages from those of others, `oidc.rs` lets others sign users in.
+//! `origin.rs` tells our pages from those of others, `oidc.rs` lets others sign users in, `well_known.rs` is about the token that
+//! everybody knows.
 
 pub(crate) mod claims;
 pub(crate) mod facts;
@@ -15,6 +16,7 @@ pub(crate) mod origin;
 pub(crate) mod passwords;
 pub(crate) mod rights;
 pub(crate) mod secret;
+pub(crate) mod well_known;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -70,6 +72,9 @@ impl FromRequestParts<Shared> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Caller, ApiError> {
         let request = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         if let Some(secret) = bearer(parts)? {
+            if !well_known::may_show(secret, parts) {
+                return Err(invalid_token(well_known::REFUSAL));
+            }
             let who = app.access.by_token(secret).await?;
             let who = who.ok_or_else(|| invalid_token("this token is not known, or it was revoked"))?;
             match who.expires_at_ms() {

@@ -22,18 +22,23 @@ impl ClientAddress {
     pub(crate) fn new(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddress {
         let peer = extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip());
         let mut client = peer.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).to_canonical();
-        let lists = headers.get_all(FORWARDED_FOR).iter().rev();
-        for said in lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(',')) {
+        for said in forwarded_for(headers) {
             if !trusted.iter().any(|proxies| proxies.contains(&client)) {
                 break;
             }
-            match address(said.trim()) {
+            match said {
                 Some(address) => client = address,
                 None => break,
             }
         }
         ClientAddress(client)
     }
+}
+
+/// Whom proxies name as those who asked them, the nearest first; `None` for what is no address. Anybody may say that.
+pub(crate) fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lists = headers.get_all(FORWARDED_FOR).iter().rev();
+    lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(',')).map(|said| address(said.trim()))
 }
 
 /// An address with or without a port.
