@@ -11,6 +11,7 @@ mod m0003_access;
 mod m0004_jobs;
 pub(crate) mod m0005_catalogs;
 mod m0006_datastore;
+mod m0007_marts;
 
 use sea_orm::sea_query::{Alias, IntoIden};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, DynIden, Statement};
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_jobs::Migration),
             Box::new(m0005_catalogs::Migration),
             Box::new(m0006_datastore::Migration),
+            Box::new(m0007_marts::Migration),
         ]
     }
 
@@ -71,11 +73,13 @@ pub(crate) async fn standing(connection: &impl ConnectionTrait) -> Result<Standi
     Ok(if made.len() < known.len() { Standing::Behind } else { Standing::Current })
 }
 
-/// Whether there is a table with this name.
+/// Whether there is a table or a view with this name.
 pub(crate) async fn has_table(connection: &impl ConnectionTrait, table: &str) -> Result<bool, DbErr> {
     let backend = connection.get_database_backend();
     let exists = match backend {
-        DbBackend::Sqlite => format!("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{table}'"),
+        DbBackend::Sqlite => {
+            format!("SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = '{table}'")
+        }
         _ => format!("SELECT 1 WHERE to_regclass('{table}') IS NOT NULL"),
     };
     Ok(connection.query_one_raw(Statement::from_string(backend, exists)).await?.is_some())

@@ -68,10 +68,16 @@ struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     /// One that reads from `E`; `None` as long as the table is not there, which is then as good as empty.
     async fn read<E: Table>(database: &'a Database) -> Result<Option<Transaction<'a>>, RepositoryError> {
-        let tx = database
-            .begin_read_of(table_name::<E>())
-            .await
-            .map_err(|error| failed::<E>(database, "read", &error))?;
+        Transaction::read_view::<E>(database, table_name::<E>()).await
+    }
+
+    /// One that reads from a view of `E`, likewise.
+    async fn read_view<E: Table>(
+        database: &'a Database,
+        view: &str,
+    ) -> Result<Option<Transaction<'a>>, RepositoryError> {
+        let tx = database.begin_read_of(view).await;
+        let tx = tx.map_err(|error| failed::<E>(database, "read", &error))?;
         Ok(tx.map(|tx| Transaction { tx, database, _turn: None }))
     }
 

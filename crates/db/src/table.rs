@@ -75,6 +75,10 @@ impl Sql {
         }
     }
 
+    pub(crate) fn is_sqlite(&self) -> bool {
+        self.backend == DbBackend::Sqlite
+    }
+
     pub(crate) fn text(mut self, text: &str) -> Sql {
         self.text.push_str(text);
         self

@@ -100,9 +100,9 @@ pub use weather::{
     FileStation, HOURS_PER_NORMAL_YEAR, MOST_INTERPOLATED_MINUTES, NearStation, NormalYear, Observation,
     Position, Station, StationError, StationQuality, TemperatureUnit, UnknownWeatherFormat, WeatherData,
     WeatherFile, WeatherFormat, WeatherOptions, WeatherProblem, WeatherReport, ZipArea, hourly_means,
-    nearest_stations, read_weather, station, stations, zip_area,
+    nearest_stations, read_weather, station, stations, zip_area, zip_areas,
 };
 pub use write::{
-    ArrowContainer, ArrowWriter, CsvWriter, JsonLinesWriter, ParquetWriter, TableWriter, TimeUnit,
-    WriteColumn, WriteError, WriteValues,
+    ArrowContainer, ArrowWriter, CsvWriter, JsonLinesWriter, ParquetWriter, RecordType, RecordValue,
+    RecordsWriter, TableWriter, TimeUnit, WriteColumn, WriteError, WriteValues,
 };

@@ -25,7 +25,7 @@ impl MigrationTrait for Migration {
 }
 
 /// Replaces `{at column}` by the time in that column, for people: a timestamp, which SQLite has as a text.
-fn with_timestamps(view: &str, backend: DbBackend) -> String {
+pub(super) fn with_timestamps(view: &str, backend: DbBackend) -> String {
     let mut parts = view.split("{at ");
     let mut sql = parts.next().unwrap_or_default().to_string();
     for part in parts {

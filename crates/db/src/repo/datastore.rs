@@ -5,13 +5,14 @@
 //! page by page. Runs are queued, claimed, renewed and ended as jobs are (`repo::jobs`), thousands at a time.
 //!
 //! In the order of reading: `upsert` (names that are unique), `projects`, `traces`, `links` (what connects both), `filter` and
-//! `groups`, `queue` (what both kinds of runs have in common), `meter_runs`, `results`, `aggregations`, and `deletion`.
+//! `groups`, `queue` (what both kinds of runs have in common), `meter_runs`, `results`, `aggregations`, `marts`, and `deletion`.
 
 mod aggregations;
 mod deletion;
 mod filter;
 mod groups;
 mod links;
+mod marts;
 mod meter_runs;
 mod projects;
 mod queue;
@@ -39,6 +40,7 @@ pub use aggregations::{
 };
 pub use filter::{Comparison, FilterError, Operator, Scalar, Target, TraceFilter};
 pub use links::{MappingFilter, MetadataFilter, NewMetadata};
+pub use marts::{MARTS, Mart, MartType, MartValue};
 pub use meter_runs::{
     ClaimedRun, FinishedRun, NewDerivative, NewMeterResult, NewMeterRun, NewModelResult, NewPeriod, RunFilter,
 };

@@ -347,8 +347,10 @@ async fn an_older_database_gets_the_tables() {
     test.open().await.close().await;
     let older: String = [
         "DROP VIEW meterresultmart; DROP VIEW groupstatisticsmart;",
+        "DROP VIEW modelresultmart; DROP VIEW projectsummarymart; DROP VIEW tracesummarymart;",
         "DROP VIEW warehouse_meterresultmart; DROP VIEW warehouse_groupstatisticsmart;",
-        "DELETE FROM sheaf_migrations WHERE version LIKE '%datastore';",
+        "DROP VIEW warehouse_modelresultmart; DROP VIEW warehouse_projectsummarymart; DROP VIEW warehouse_tracesummarymart;",
+        "DELETE FROM sheaf_migrations WHERE version LIKE '%datastore' OR version LIKE '%marts';",
     ]
     .into_iter()
     .map(str::to_owned)

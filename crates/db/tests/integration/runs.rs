@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use sheaf_db::datastore::{
     AggregationFilter, AggregationResultFilter, Cancelled, ClaimedRun, Datastore, DerivativeFilter,
-    FinishedAggregation, FinishedRun, Inserted, MemberSelection, MemberStatus, Micros, NewAggregation,
-    NewAggregationResult, NewBatch, NewDerivative, NewMemberStatus, NewMeterResult, NewMeterRun,
-    NewModelResult, NewPeriod, OnError, Page, Progress, ProjectPatch, ResultFilter, ResultStatus, RunEnding,
-    RunFilter, RunStatus, TraceFilter,
+    FinishedAggregation, FinishedRun, Inserted, MARTS, Mart, MartValue, MemberSelection, MemberStatus,
+    Micros, NewAggregation, NewAggregationResult, NewBatch, NewDerivative, NewMemberStatus, NewMeterResult,
+    NewMeterRun, NewModelResult, NewPeriod, OnError, Page, Progress, ProjectPatch, ResultFilter,
+    ResultStatus, RunEnding, RunFilter, RunStatus, TraceFilter,
 };
 use sheaf_db::testing::TestDatabase;
 use sheaf_db::{Database, Hold, RepositoryError};
@@ -637,6 +637,36 @@ async fn marts_are_always_current() {
         assert_eq!(rows[0].try_get::<String>("", "aggregetion_result_datastore_version").unwrap(), "0.1.0");
         assert_eq!(rows[1].try_get::<String>("", "aggregation_run_status").unwrap(), "PENDING");
         assert_eq!(rows[1].try_get::<Option<i64>>("", "aggregation_result_pk").unwrap(), None);
+        for mart in MARTS {
+            let view = format!("SELECT * FROM warehouse_{} ORDER BY id", mart.name);
+            let rows = query(&test, &view).await;
+            let columns: Vec<&str> = mart.columns.iter().map(|(name, _)| *name).collect();
+            assert_eq!(rows[0].column_names(), columns, "{}", mart.name);
+            // Page by page it is the same, in order.
+            let (mut paged, mut after) = (Vec::new(), i64::MIN);
+            loop {
+                let page = datastore.mart(mart, Page { after, limit: Some(1) }).await.unwrap();
+                let Some(row) = page.first() else { break };
+                let MartValue::Integer(id) = row[0] else { panic!("{row:?}") };
+                assert!(page.len() == 1 && id > after, "{page:?}");
+                after = id;
+                paged.extend(page);
+            }
+            assert_eq!(paged, datastore.mart(mart, Page::ALL).await.unwrap(), "{}", mart.name);
+            let ids: Vec<i64> = rows.iter().map(|row| row.try_get("", "id").unwrap()).collect();
+            assert!(paged.iter().map(|row| row[0].clone()).eq(ids.into_iter().map(MartValue::Integer)));
+        }
+        let project = datastore.mart(Mart::named("projectsummarymart").unwrap(), Page::ALL).await.unwrap();
+        let column = |row: &[MartValue], name: &str| {
+            let columns = Mart::named("projectsummarymart").unwrap().columns;
+            row[columns.iter().position(|(column, _)| *column == name).unwrap()].clone()
+        };
+        assert_eq!(column(&project[0], "n_current_results"), MartValue::Integer(1));
+        assert_eq!(column(&project[0], "electricity_gross_predicted_savings_kwh"), MartValue::Number(-1.0));
+        let models =
+            datastore.mart(Mart::named("warehouse_modelresultmart").unwrap(), Page::ALL).await.unwrap();
+        assert!(models.iter().all(|row| row[8] == MartValue::Integer(1)), "{models:?}");
+        assert!(Mart::named("othermart").is_none());
         datastore.delete_runs(&RunFilter::default()).await.unwrap();
         assert!(query(&test, "SELECT * FROM meterresultmart").await.is_empty());
     }

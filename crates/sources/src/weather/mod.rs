@@ -40,7 +40,7 @@ pub use normal_year::{HOURS_PER_NORMAL_YEAR, NormalYear};
 pub use problem::WeatherProblem;
 pub use stations::{
     NearStation, Position, Station, StationError, StationQuality, ZipArea, nearest_stations, station,
-    stations, zip_area,
+    stations, zip_area, zip_areas,
 };
 
 /// Reports of a file, at most: 19 years of a report each minute.

@@ -184,6 +184,12 @@ pub fn zip_area(zip: &str) -> Result<ZipArea, StationError> {
     line.and_then(zip_of_line).ok_or_else(|| StationError::UnknownZip { zip: code.to_owned() })
 }
 
+/// The areas of all ZIP codes, in their order, behind the first `skip`.
+pub fn zip_areas(skip: usize) -> impl Iterator<Item = ZipArea> {
+    let lines = ZIPS.lines.iter().skip(skip);
+    lines.filter_map(|&line| ZIPS.text[line as usize..].lines().next().and_then(zip_of_line))
+}
+
 /// All stations, the nearest one first.
 ///
 /// ```
@@ -319,6 +325,8 @@ mod tests {
         assert_eq!(ZIPS.lines.len(), 33_144);
         let zips = || ZIPS.lines.iter().map(|&line| &ZIPS.text[line as usize..][..5]);
         assert!(zips().is_sorted_by(|a, b| a < b));
+        assert!(zip_areas(0).map(|area| area.zip).eq(zips()));
+        assert_eq!(zip_areas(33_143).count(), 1);
         for zip in zips() {
             let area = zip_area(zip).unwrap();
             assert_eq!(area.zip, zip);

@@ -1,9 +1,10 @@
-//! Tables that are written: a column of times and one for each series, as text, JSON, Parquet or Arrow.
+//! Tables that are written: a column of times and one for each series, as text, JSON, Parquet or Arrow; and tables of records.
 
 mod arrow;
 mod csv;
 mod json;
 mod parquet;
+mod records;
 mod time_text;
 
 use std::io;
@@ -14,6 +15,7 @@ pub use self::arrow::{ArrowContainer, ArrowWriter};
 pub use self::csv::CsvWriter;
 pub use self::json::JsonLinesWriter;
 pub use self::parquet::{ParquetWriter, TimeUnit};
+pub use self::records::{RecordType, RecordValue, RecordsWriter};
 pub(crate) use self::time_text::TimeText;
 
 /// A column of a table that is written.
