@@ -30,6 +30,8 @@ mod remotes;
 mod runs;
 #[path = "integration/savings.rs"]
 mod savings;
+#[path = "integration/seeds.rs"]
+mod seeds;
 #[path = "integration/serving.rs"]
 mod serving;
 #[path = "integration/uploads.rs"]
@@ -102,6 +104,16 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["jobs", "list", "--help"],
         &["savings", "--help"],
         &["verify", "--help"],
+        &["dev-seed", "--help"],
+        &["prod-seed", "--help"],
+        &["run-meters", "--help"],
+        &["meter-progress", "--help"],
+        &["delete-meters", "--help"],
+        &["run-aggregations", "--help"],
+        &["trace-record-indexes", "--help"],
+        &["mart", "--help"],
+        &["mart", "export", "--help"],
+        &["geoinfo", "--help"],
     ] {
         let output = sheaf(command);
         assert_eq!(output.status.code(), Some(0));

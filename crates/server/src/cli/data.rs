@@ -65,7 +65,7 @@ impl Unit {
         match (self, has_end) {
             (Unit::Bytes, true) => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
             (Unit::Bytes, false) => "{msg} {spinner} {bytes} {bytes_per_sec}",
-            (Unit::Count, true) => "{msg} {wide_bar} {pos}/{len} {eta}",
+            (Unit::Count, true) => "{msg} {wide_bar} {pos}/{len} {per_sec} {eta}",
             (Unit::Count, false) => "{msg} {spinner} {pos}",
         }
     }

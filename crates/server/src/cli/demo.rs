@@ -1,30 +1,36 @@
-//! `sheaf demo`: a small store, what can be read from it, and a server for it.
+//! `sheaf demo`: a small store, a programme of homes that are metered, what can be read from both, and a server for them.
 
 use std::error::Error;
 use std::f64::consts::TAU;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use serde_json::json;
 use sheaf_db::ResourceMetadata;
+use sheaf_db::datastore::Progress;
 use sheaf_model::{CatalogId, Properties, ResourceId, SamplePeriod, Samples, SeriesKey, Tick, Values};
-use sheaf_store::{Layout, SeriesSpec};
+use sheaf_store::{Layout, SeriesSpec, Watch};
 
 use super::Outcome;
 use super::data::{self, Data};
 use super::{read, serve};
+use crate::http::auth::well_known;
+use crate::runs;
+use crate::seeding::{dev, metered, portfolio};
 use crate::settings::{Settings, SettingsArgs};
 
-/// Make a store with made-up samples, read it, say what to try next, and serve it
+/// Make a store with made-up samples and traces, read and meter it, say what to try next, and serve it
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   sheaf demo
   sheaf demo --no-serve
   sheaf demo --listen 127.0.0.1:8080 --data-dir /tmp/demo
 
-The samples are a mast with a day at 10 Hz and a meter with a year of hours, in the catalog /demo. A second run finds them
-there. `sheaf delete --all` removes them.")]
+The samples are a mast with a day at 10 Hz and a meter with a year of hours, in the catalog /demo. The traces are those of
+`sheaf dev-seed`, and of a made-up programme of 500 homes in four climates, metered and added up; what the homes really save is in
+the metadata of the projects. A second run finds all of it there. On this machine, the token `tokstr` and the user `demo` with
+the password `demo-password` may do everything; from elsewhere they are worth nothing.")]
 pub(crate) struct Args {
     #[command(flatten)]
     settings: SettingsArgs,
@@ -34,6 +40,9 @@ pub(crate) struct Args {
     /// End without serving it
     #[arg(long)]
     no_serve: bool,
+    /// How many projects the programme has
+    #[arg(long, value_name = "COUNT", default_value_t = portfolio::PROJECTS, value_parser = projects)]
+    projects: usize,
 }
 
 /// A series of the demo.
@@ -52,6 +61,11 @@ const SHOWN: [&str; 4] = [
     "/demo/mast/wind_speed/1_h_max",
     "/demo/mast/wind_direction/1_h_mean_polar_deg",
 ];
+
+fn projects(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= portfolio::MOST_PROJECTS);
+    count.ok_or_else(|| format!("a number from 0 to {}", portfolio::MOST_PROJECTS))
+}
 
 pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
     let settings = Settings::from_layers(&args.settings.layers()?)?;
@@ -85,23 +99,87 @@ fn make(args: &Args, settings: &Settings, out: &mut (impl Write + Send)) -> Resu
         }
         let started = Instant::now();
         read::show(&data, &paths, args.json, 6, &watch, out).await?;
-        if args.json {
-            return Ok(());
+        if !args.json {
+            writeln!(
+                out,
+                "\nThat took {:.1} ms. A value is missing (–) where less than 99 % of its samples are valid.\n",
+                started.elapsed().as_secs_f64() * 1e3
+            )?;
         }
-        let place = args.settings.place_options();
-        writeln!(
-            out,
-            "\nThat took {:.1} ms. A value is missing (–) where less than 99 % of its samples are valid.",
-            started.elapsed().as_secs_f64() * 1e3
-        )?;
-        writeln!(out, "\nTry next:")?;
-        writeln!(out, "  sheaf catalogs{place}")?;
-        writeln!(out, "  sheaf read /demo/meter/energy/7_d_sum --rows 8{place}")?;
-        writeln!(out, "  sheaf read '/demo/mast/wind_speed/10_min_mean#threshold=0.5' --format csv{place}")?;
-        writeln!(out, "  sheaf export /demo --format parquet -o exported{place}")?;
-        writeln!(out, "  sheaf ingest your.csv --catalog /your/catalog{place}\n")?;
+        seed(args, &data, &watch, out).await?;
+        if !args.json {
+            suggest(args, settings, out)?;
+        }
         Ok(())
     })
+}
+
+/// Makes traces, meters them and adds up what they saved.
+async fn seed(
+    args: &Args,
+    data: &Data,
+    watch: &Watch,
+    out: &mut (impl Write + Send),
+) -> Result<(), Box<dyn Error>> {
+    let started = Instant::now();
+    let dev = dev::seed(data, watch).await?;
+    let programme = portfolio::seed(data, args.projects, watch).await?;
+    let seeded_s = started.elapsed().as_secs_f64();
+    let mut projects = vec![dev.project];
+    projects.extend(&programme.projects);
+    let metered = metered::meter(data, &projects, watch).await?;
+    let metered_s = started.elapsed().as_secs_f64() - seeded_s;
+    let added_up = metered::aggregate(data, &programme.groups, watch).await?;
+    let (traces, records) = (dev.traces + programme.traces, dev.records + programme.records);
+    if args.json {
+        let counts = |progress: &Progress| json!({"success": progress.success, "failed": progress.failed, "cancelled": progress.cancelled});
+        let object = json!({
+            "projects": projects.len(),
+            "traces": {"written": traces, "records": records},
+            "groups": programme.groups.len(),
+            "meterRuns": counts(&metered),
+            "aggregationRuns": counts(&added_up),
+        });
+        writeln!(out, "{object}")?;
+        return Ok(());
+    }
+    let count = |number: usize| data::count(number as u64);
+    writeln!(
+        out,
+        "{} projects: wrote {} records of {} traces in {seeded_s:.1} s",
+        count(projects.len()),
+        data::count(records),
+        data::count(traces)
+    )?;
+    writeln!(
+        out,
+        "{} meter runs: {} have figures, {} have not; {metered_s:.1} s",
+        data::count(runs::ended(&metered)),
+        data::count(metered.success),
+        data::count(metered.failed)
+    )?;
+    let groups = count(programme.groups.len());
+    writeln!(out, "{} aggregations of {groups} groups of traces", data::count(runs::ended(&added_up)))?;
+    Ok(())
+}
+
+/// Says what to try next.
+fn suggest(args: &Args, settings: &Settings, out: &mut impl Write) -> io::Result<()> {
+    let place = args.settings.place_options();
+    writeln!(out, "\nTry next:")?;
+    writeln!(out, "  sheaf catalogs{place}")?;
+    writeln!(out, "  sheaf read /demo/meter/energy/7_d_sum --rows 8{place}")?;
+    writeln!(out, "  sheaf read '/demo/mast/wind_speed/10_min_mean#threshold=0.5' --format csv{place}")?;
+    writeln!(out, "  sheaf read /traces/DEV_SEED_TRACE_ELECTRICITY_HOURLY/30_d_sum --rows 8{place}")?;
+    writeln!(out, "  sheaf mart export groupstatisticsmart -o saved.csv{place}")?;
+    writeln!(out, "  sheaf export /demo --format parquet -o exported{place}")?;
+    writeln!(out, "  sheaf ingest your.csv --catalog /your/catalog{place}")?;
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/api/v1", settings.listen);
+    writeln!(out, "And while it is served, on this machine:")?;
+    writeln!(out, "  curl -H 'Authorization: Bearer {}' '{url}/projects/?limit=3'", well_known::SECRET)?;
+    writeln!(out, "  curl -H 'Authorization: Bearer {}' {url}/meter_results/1/", well_known::SECRET)?;
+    writeln!(out, "  curl -H 'Authorization: Bearer {}' {url}/aggregation_results/1/\n", well_known::SECRET)
 }
 
 impl Made {

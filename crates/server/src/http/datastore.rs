@@ -16,6 +16,7 @@ pub(super) mod groups;
 mod listing;
 pub(super) mod load;
 pub(super) mod mappings;
+pub(super) mod marts;
 pub(super) mod metadata;
 pub(super) mod meter_derivatives;
 pub(super) mod meter_results;
@@ -34,10 +35,11 @@ pub(super) use refusals::in_words_of_ours;
 use axum::http::Method;
 
 /// What this family of routes is about: the segment behind `/api/v1/`.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 16] = [
     "aggregation_results",
     "aggregation_runs",
     "batches",
+    "marts",
     "meter_derivatives",
     "meter_results",
     "meter_runs",

@@ -130,6 +130,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(batches::events))
         .routes(routes!(batches::cancel))
         .routes(routes!(batches::retry))
+        .routes(routes!(marts::list))
+        .routes(routes!(marts::get))
         .routes(routes!(blacklist::list, blacklist::create))
         .routes(routes!(blacklist::bulk_upsert_verbose))
 }

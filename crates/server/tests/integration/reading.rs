@@ -299,10 +299,10 @@ fn what_is_long_is_read_ahead() {
 #[test]
 fn the_demo_is_made_and_read() {
     let place = Place::new();
-    let shown = place.run(&["demo", "--no-serve"]);
+    let shown = place.run(&["demo", "--no-serve", "--projects", "20"]);
     assert!(shown.contains("/demo/mast/temperature/100_ms: wrote 864,000 samples"), "{shown}");
     assert!(shown.contains("Try next:"), "{shown}");
-    let again = place.json(&["demo", "--no-serve"]);
+    let again = place.json(&["demo", "--no-serve", "--projects", "20"]);
     assert!(again[..4].iter().all(|series| series["written"] == false), "{again:?}");
     let hours = &again[4]["series"];
     assert_eq!(hours[0]["unit"], "°C");

@@ -26,7 +26,7 @@ use crate::http::extract::Query;
 const PAGE: usize = 1000;
 
 /// The most rows that a client may ask for as one page.
-const MOST_ROWS: i64 = 100_000;
+pub(super) const MOST_ROWS: i64 = 100_000;
 
 /// A row of a list. Its default has all fields, so that a table without rows has a header.
 pub(crate) trait Row: Serialize + Default + Send + 'static {
@@ -135,7 +135,7 @@ impl Listing {
             rows.truncate(limit);
             let mut response = (kind, written(format, &rows, true, true)?).into_response();
             if has_more && let Some(last) = rows.last() {
-                response.headers_mut().insert(LINK, self.next(last.id()));
+                response.headers_mut().insert(LINK, next_page(&self.path, &self.parameters, last.id()));
             }
             return Ok(response);
         }
@@ -152,17 +152,17 @@ impl Listing {
         let body = Body::from_stream(stream::once(ready(Ok(text))).chain(rest).fuse());
         Ok((kind, body).into_response())
     }
+}
 
-    /// Where the page behind this id is.
-    fn next(&self, after: i64) -> HeaderValue {
-        let others = self.parameters.iter().filter(|(name, _)| name != "after");
-        let pair = |name: &str, value: &str| format!("{}={}", encoded(name), encoded(value));
-        let mut query: Vec<String> = others.map(|(name, value)| pair(name, value)).collect();
-        query.push(pair("after", &after.to_string()));
-        let link = format!("<{}/?{}>; rel=\"next\"", self.path, query.join("&"));
-        // All of it is ASCII that can be seen.
-        HeaderValue::try_from(link).unwrap_or(HeaderValue::from_static(""))
-    }
+/// Where the page of a list behind this id is.
+pub(super) fn next_page(path: &str, parameters: &[(String, String)], after: i64) -> HeaderValue {
+    let others = parameters.iter().filter(|(name, _)| name != "after");
+    let pair = |name: &str, value: &str| format!("{}={}", encoded(name), encoded(value));
+    let mut query: Vec<String> = others.map(|(name, value)| pair(name, value)).collect();
+    query.push(pair("after", &after.to_string()));
+    let link = format!("<{path}/?{}>; rel=\"next\"", query.join("&"));
+    // All of it is ASCII that can be seen.
+    HeaderValue::try_from(link).unwrap_or(HeaderValue::from_static(""))
 }
 
 fn encoded(text: &str) -> String {
