@@ -191,10 +191,11 @@ impl SumOfPredictions {
     /// Half the width of the interval, in the trace's unit, that holds the truth with such a confidence (0 to 1, exclusive):
     /// t·√((n/n″)·(zᵀCz + s²·m)), see [the module](self).
     ///
-    /// `None` of nothing, or if the fit left no degree of freedom, or its residuals no n′.
+    /// 0 where the model fits but for rounding. `None` of nothing, or if the fit left no degree of freedom, or its residuals no n′.
     pub fn bound(&self, model: &Model, confidence: f64) -> Option<f64> {
         let uncertainty = model.uncertainty.as_ref().filter(|_| self.n_periods > 0)?;
-        if uncertainty.residual_variance == 0.0 {
+        let mean = self.value / self.days();
+        if uncertainty.residual_variance.sqrt() <= ROUNDING * mean.abs() {
             return Some(0.0);
         }
         let n = model.totals_metrics.observed_length;
@@ -218,6 +219,10 @@ impl SumOfPredictions {
         dot(&uncertainty.parameter_covariance.map(|row| dot(&row, &self.gradient)), &self.gradient).max(0.0)
     }
 }
+
+/// Residuals of this part of the mean are what sums of doubles leave over of a meter that always shows the same. They have no
+/// autocorrelation that would mean anything, and no width either.
+const ROUNDING: f64 = 64.0 * f64::EPSILON;
 
 /// Half widths of the interval around savings, in the trace's unit, as eemeter 3.2 computes them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -104,6 +104,32 @@ fn a_constant_meter() {
     }
 }
 
+/// The days of a meter that shows 0.04 every quarter of an hour are all the same, and a few bits beside 3.84.
+#[test]
+fn a_constant_meter_of_sums() {
+    let value: f64 = std::iter::repeat_n(0.04, 96).sum();
+    assert_ne!(value, 3.84);
+    for run in [
+        result(&with_values(|_, _| Some(value)), Mode::Strict),
+        result(
+            &with_values(|day, _| {
+                // Sums in another order differ in the last bits, and so do days.
+                Some(if day % 3 == 0 { value } else { 3.84 })
+            }),
+            Mode::Strict,
+        ),
+    ] {
+        assert_eq!(run.status, RunStatus::Success);
+        let savings = run.metered_savings.unwrap();
+        assert!(savings.metered_savings.abs() < 1e-10, "{}", savings.metered_savings);
+        assert_eq!(savings.bound, Some(0.0));
+        for pair in &run.derivatives {
+            let bounds = pair.baseline.iter().chain(&pair.reporting).map(|side| (side.lower, side.upper));
+            assert!(bounds.into_iter().all(|bounds| bounds == (Some(0.0), Some(0.0))), "{pair:?}");
+        }
+    }
+}
+
 #[test]
 fn negative_values() {
     for mode in MODES {
