@@ -40,6 +40,9 @@ const LONGEST_JSON: usize = 1 << 20;
 /// The name of what is counted in `generations`: changes of metadata, overrides, attachments and pipelines.
 const CATALOGS: &str = "catalogs";
 
+/// The same for changes of which traces belong to which projects.
+const MAPPINGS: &str = "mappings";
+
 impl Database {
     /// A number that grows with every change of metadata, overrides, attachments and pipelines, by any process. What was made
     /// of them is right as long as it is the same. One statement for all who ask at the same time.
@@ -54,6 +57,18 @@ impl Database {
             Ok(found.unwrap_or_default())
         };
         self.last_generation().get(read).await
+    }
+
+    /// A number that grows with every change of which traces belong to which projects. Each of them changes
+    /// [`Database::generation`], too.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn mapping_generation(&self) -> Result<i64, RepositoryError> {
+        let sql = "SELECT \"value\" FROM \"generations\" WHERE \"name\" = 'mappings'";
+        let found = self.peek::<i64>(table_name::<generations::Entity>(), sql).await;
+        let found = found.map_err(|error| failed::<generations::Entity>(self, "read", &error))?;
+        Ok(found.unwrap_or_default())
     }
 }
 
@@ -98,12 +113,23 @@ impl<'a> Transaction<'a> {
 
     /// Commits a change of what there is beside samples, and counts it, see [`Database::generation`].
     async fn commit_counted<E: Table>(self) -> Result<(), RepositoryError> {
+        self.count(CATALOGS).await?;
+        self.commit::<E>().await
+    }
+
+    /// The same of a change of which traces belong to which projects.
+    async fn commit_mappings<E: Table>(self) -> Result<(), RepositoryError> {
+        self.count(MAPPINGS).await?;
+        self.commit_counted::<E>().await
+    }
+
+    async fn count(&self, what: &str) -> Result<(), RepositoryError> {
         let sql = Sql::new(&self.tx, "INSERT INTO \"generations\" (\"name\", \"value\") VALUES (")
-            .value(CATALOGS)
+            .value(what)
             .text(", 1) ON CONFLICT (\"name\") DO UPDATE SET \"value\" = \"generations\".\"value\" + 1");
         let counted = sql.execute(&self.tx).await;
         self.changing::<generations::Entity, _>(counted)?;
-        self.commit::<E>().await
+        Ok(())
     }
 
     async fn commit<E: Table>(self) -> Result<(), RepositoryError> {

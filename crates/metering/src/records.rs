@@ -173,17 +173,8 @@ impl Places {
     ) -> Result<Places, StoreError> {
         let traces: Vec<&ResourceId> = traces.collect();
         let seen = store.seen_series().await?;
-        let catalog = catalog()?;
-        let mut names: Vec<&str> = traces.iter().map(|trace| trace.as_str()).collect();
-        names.sort_unstable();
-        names.dedup();
-        // From the series without a period to those whose period begins with a 9; the colon is the character behind it.
-        let ranges: Vec<_> = names
-            .into_iter()
-            .filter_map(|name| Some(before(&format!("{catalog}/{name}"))?..format!("{catalog}/{name}/:")))
-            .collect();
         let mut found: HashMap<String, Vec<(SeriesId, Layout)>> = HashMap::new();
-        for (id, spec) in store.series_in(&ranges).await? {
+        for (id, spec) in series_of(store, traces.iter().copied()).await? {
             let Ok(SeriesKey { resource, .. }) = spec.key.parse() else { continue };
             found.entry(resource.to_string()).or_default().push((id, spec.layout));
         }
@@ -199,6 +190,26 @@ impl Places {
         }
         Ok(Places { seen, snapshot, of })
     }
+}
+
+/// The series of traces, those without rows included.
+///
+/// # Errors
+/// The store fails.
+pub async fn series_of(
+    store: &Store,
+    traces: impl Iterator<Item = &ResourceId>,
+) -> Result<Vec<(SeriesId, SeriesSpec)>, StoreError> {
+    let mut names: Vec<&str> = traces.map(ResourceId::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    // From the series without a period to those whose period begins with a 9; the colon is the character behind it.
+    let range = |name| {
+        let key = format!("{TRACES}/{name}");
+        Some(before(&key)?..format!("{key}/:"))
+    };
+    let ranges: Vec<_> = names.into_iter().filter_map(range).collect();
+    store.series_in(&ranges).await
 }
 
 /// A text that no key lies between it and this one: the last character one less, and then what is behind all that names have.

@@ -2,9 +2,10 @@
 //!
 //! A catalog is whatever sources and the store say of it, in this order: the stages of its pipeline, the store, the properties
 //! that are stored, and what people say ([`merged`]). [`provided`] says which catalogs pipelines provide, [`opened`] keeps their
-//! sources open, [`stored`] knows the series of the store, [`tree`] the ids of all. What is known is checked against the
+//! sources open, [`stored`] knows the series of the store, [`aliases`] the traces of projects, [`tree`] the ids of all. What is known is checked against the
 //! database each time somebody asks, with two rows: so what another process does is seen at once.
 
+mod aliases;
 mod attached;
 mod merged;
 mod opened;
@@ -24,11 +25,12 @@ use sheaf_db::{Access, Attachment, CatalogOverrides, Database, Pipeline, Reposit
 use sheaf_engine::{Base, ResolveError, Resolved, SourceIdentity, SourceRollups, catalog_of, resolve};
 use sheaf_model::{
     CatalogId, CatalogPath, DataType, FindProblem, Kind, MergeError, Properties, PropertyError,
-    Representation, ResourceCatalog, ResourceId, ResourcePath, SamplePeriod, Tick, TimeRange,
+    Representation, ResourceCatalog, ResourceId, ResourcePath, SamplePeriod, SeriesKey, Tick, TimeRange,
 };
 use sheaf_sources::{DataSource, SourceSeries};
-use sheaf_store::{Bins, Now, Rollups, SeriesId, Store, StoreError, in_full};
+use sheaf_store::{Bins, Now, Rollups, SeriesId, SeriesSpec, Store, StoreError, in_full};
 
+use aliases::Aliases;
 pub(crate) use attached::{AttachmentError, Attachments, check_name};
 pub(crate) use merged::Said;
 use opened::OpenSource;
@@ -74,14 +76,15 @@ struct Known {
     at: Option<Now>,
     provided: Option<Arc<Provided>>,
     stored: Arc<Stored>,
+    aliases: Arc<Aliases>,
     tree: Arc<Tree>,
     remembered: Arc<Remembered>,
 }
 
 impl Known {
     fn view(&self, provided: Arc<Provided>) -> View {
-        let Known { stored, tree, remembered, .. } = self.clone();
-        View { provided, stored, tree, remembered }
+        let Known { stored, aliases, tree, remembered, .. } = self.clone();
+        View { provided, stored, aliases, tree, remembered }
     }
 }
 
@@ -90,6 +93,7 @@ impl Known {
 pub(crate) struct View {
     provided: Arc<Provided>,
     stored: Arc<Stored>,
+    aliases: Arc<Aliases>,
     tree: Arc<Tree>,
     remembered: Arc<Remembered>,
 }
@@ -151,7 +155,14 @@ impl View {
 
     /// Whether the store has series of a catalog.
     pub(crate) fn has_series(&self, id: &CatalogId) -> bool {
-        !self.stored.series(id).is_empty()
+        !self.stored.series(id).is_empty() || self.aliases.traces(id).next().is_some()
+    }
+
+    /// The catalog in which a resource is kept: that of traces where it is one of a project.
+    fn home(&self, catalog: &CatalogId, resource: &ResourceId) -> CatalogId {
+        let traces = || sheaf_metering::records::TRACES.parse().ok();
+        let alias = self.aliases.has(catalog, resource).then(traces).flatten();
+        alias.unwrap_or_else(|| catalog.clone())
     }
 
     /// The pipeline that provides a catalog, if one does.
@@ -306,11 +317,20 @@ impl Catalogs {
                 Arc::new(Provided::new(generation, all, &people, &before.unwrap_or_default()))
             }
         };
+        let mappings = self.database.mapping_generation().await?;
+        let aliases = match known.aliases.generation == Some(mappings) {
+            true => known.aliases,
+            false => Arc::new(Aliases::read(&self.database, mappings).await?),
+        };
         let mut tree = Tree::default();
-        stored.catalogs().chain(provided.catalogs.keys()).for_each(|id| tree.add(id));
-        let view = View { provided, stored, tree: Arc::new(tree), remembered: Arc::default() };
-        let View { provided, stored, tree, remembered } = view.clone();
-        let known = Known { at: None, provided: Some(provided), stored, tree, remembered };
+        stored
+            .catalogs()
+            .chain(provided.catalogs.keys())
+            .chain(aliases.catalogs())
+            .for_each(|id| tree.add(id));
+        let view = View { provided, stored, aliases, tree: Arc::new(tree), remembered: Arc::default() };
+        let View { provided, stored, aliases, tree, remembered } = view.clone();
+        let known = Known { at: None, provided: Some(provided), stored, aliases, tree, remembered };
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(view)
     }
@@ -410,10 +430,16 @@ impl Catalogs {
             .map(|(path, _)| path.clone())
             .collect();
         if !new.is_empty() {
-            let resolved = match resolve(&self.store, &new).await {
+            let at_home =
+                |path: &ResourcePath| path.clone().with_catalog(view.home(path.catalog(), path.resource()));
+            let homes: Vec<ResourcePath> = new.iter().map(at_home).collect();
+            let resolved = match resolve(&self.store, &homes).await {
                 Ok(resolved) => resolved,
                 Err(error) => return Err(not_found(view, open, error)),
             };
+            let as_asked =
+                |(path, resolved): (&ResourcePath, Resolved)| Resolved { path: path.clone(), ..resolved };
+            let resolved: Vec<Resolved> = new.iter().zip(resolved).map(as_asked).collect();
             remember(&view.remembered.stored, new.into_iter().zip(resolved.iter().cloned()));
             let mut resolved = resolved.into_iter();
             found.iter_mut().filter(|found| found.is_none()).for_each(|found| *found = resolved.next());
@@ -423,8 +449,10 @@ impl Catalogs {
 
     /// What is known and said of the resources of these paths.
     async fn over(&self, view: &View, paths: &[ResourcePath]) -> Result<Vec<Arc<Over>>, CatalogError> {
-        let keys: Vec<(CatalogId, ResourceId)> =
-            paths.iter().map(|path| (path.catalog().clone(), path.resource().clone())).collect();
+        let keys: Vec<(CatalogId, ResourceId)> = paths
+            .iter()
+            .map(|path| (view.home(path.catalog(), path.resource()), path.resource().clone()))
+            .collect();
         let mut found = recall(&view.remembered.over, &keys);
         let new: Vec<(CatalogId, ResourceId)> = keys
             .iter()
@@ -530,10 +558,29 @@ impl Catalogs {
             after = Some(last.resource.clone());
             known_of.extend(page.into_iter().map(|of| (of.resource, of.properties)));
         }
+        let traces: Vec<(CatalogId, ResourceId)> =
+            view.aliases.traces(id).map(|trace| (view.home(id, trace), trace.clone())).collect();
+        let of_traces = metadata.resources(&traces).await?;
+        known_of.extend(traces.into_iter().map(|(_, trace)| trace).zip(of_traces));
         let known = metadata.catalog(id).await?;
         let said = self.said(std::slice::from_ref(id)).await?.pop().map(|(_, said)| said.said);
         let merged = merged::with_properties(catalog, &known, &known_of, &said.unwrap_or_default());
         merged.map_err(|error| CatalogError::Merge { catalog: id.clone(), error: Box::new(error) })
+    }
+
+    /// The series of the traces of a project.
+    async fn aliases(
+        &self,
+        view: &View,
+        id: &CatalogId,
+    ) -> Result<Vec<(SeriesId, SeriesSpec)>, CatalogError> {
+        Ok(sheaf_metering::records::series_of(&self.store, view.aliases.traces(id)).await?)
+    }
+
+    /// The series of the store in a catalog, and those of its traces if it is a project.
+    async fn series(&self, view: &View, id: &CatalogId) -> Result<Vec<SeriesId>, CatalogError> {
+        let aliases = self.aliases(view, id).await?.into_iter().map(|(id, _)| id);
+        Ok(view.stored.series(id).iter().copied().chain(aliases).collect())
     }
 
     /// A catalog as sources and the store have it.
@@ -548,7 +595,13 @@ impl Catalogs {
         }
         let failed = |error| CatalogError::Merge { catalog: id.clone(), error: Box::new(error) };
         let specs = self.store.specs(view.stored.series(id)).await?;
-        let mut catalog = catalog_of(id, specs.iter().map(AsRef::as_ref)).map_err(failed)?;
+        // As if series of traces lay in the project.
+        let aliases = self.aliases(view, id).await?.into_iter().filter_map(|(_, spec)| {
+            let key = spec.key.parse::<SeriesKey>().ok()?;
+            Some(SeriesSpec { key: SeriesKey { catalog: id.clone(), ..key }.to_string(), ..spec })
+        });
+        let aliases: Vec<SeriesSpec> = aliases.collect();
+        let mut catalog = catalog_of(id, specs.iter().map(AsRef::as_ref).chain(&aliases)).map_err(failed)?;
         if let Some(provision) = view.provision(id) {
             let open = self.open(provision, configuration).await?;
             let both = ResourceCatalog::clone(&open.catalog).merge(catalog);
@@ -661,7 +714,7 @@ impl Catalogs {
     ) -> Result<Option<TimeRange>, CatalogError> {
         let view = self.existing(id).await?;
         let mut ranges = Vec::new();
-        for page in view.stored.series(id).chunks(SERIES_PAGE) {
+        for page in self.series(&view, id).await?.chunks(SERIES_PAGE) {
             ranges.extend(self.store.series_stats(page).await?.into_iter().filter_map(|stats| stats.range));
         }
         if let Some(provision) = view.provision(id) {
@@ -684,7 +737,7 @@ impl Catalogs {
     ) -> Result<Vec<Option<f64>>, CatalogError> {
         let view = self.existing(id).await?;
         let mut all: Vec<Vec<Option<f64>>> = Vec::new();
-        if let Some(stored) = self.stored_availability(view.stored.series(id), bins).await? {
+        if let Some(stored) = self.stored_availability(&self.series(&view, id).await?, bins).await? {
             all.push(stored.into_iter().map(Some).collect());
         }
         if let Some(provision) = view.provision(id) {

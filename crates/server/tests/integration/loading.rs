@@ -83,6 +83,34 @@ fn a_folder_of_the_old_loaders_is_loaded_once() {
     assert_eq!(catalog.status, 200, "{catalog}");
 }
 
+/// A trace is a resource of its projects, too, for those who may read these.
+#[test]
+fn traces_are_in_the_catalogs_of_their_projects() {
+    let server = Server::start(&[]);
+    let client = Client::new(&server, &["--admin"]);
+    let answer = client.ask("POST", "traces/load").body("text/csv", TRACES).send();
+    assert_eq!(answer.status, 200, "{answer}");
+    client.made(201, "projects/", &json!({ "project_id": "P" }));
+    let reader = Client::new(&server, &["--read", "/projects/P"]);
+    let path = "series?resourcePath=%2Fprojects%2FP%2Fa%2F1_d_sum&begin=2016-01-01&end=2016-01-03&format=csv";
+    assert_eq!(reader.get(path).status, 404);
+    client.made(201, "project_trace_mappings/", &json!({ "project_id": 1, "trace_id": 1 }));
+    let catalog = reader.get("catalogs/%2Fprojects%2FP");
+    assert_eq!(catalog.status, 200, "{catalog}");
+    let resources = catalog.json()["resources"].clone();
+    assert_eq!(resources.as_array().unwrap().len(), 1, "{catalog}");
+    assert!(resources[0].to_string().contains("KWH"), "{catalog}");
+    let values = reader.get(path);
+    assert_eq!(values.status, 200, "{values}");
+    assert!(values.text().contains("2016-01-02T00:00:00Z,2.5"), "{values}");
+    let range = reader.get("catalogs/%2Fprojects%2FP/timerange");
+    assert!(range.text().contains("2016-01-01"), "{range}");
+    assert_eq!(reader.get(&path.replace("projects%2FP", "traces")).status, 403);
+    // It is gone with the mapping.
+    assert_eq!(client.send("DELETE", "project_trace_mappings/1/", &json!({})).status, 204);
+    assert_eq!(reader.get(path).status, 404);
+}
+
 #[test]
 fn wrong_rows_are_named_and_nothing_is_written_unless_they_are_left_out() {
     let server = Server::start(&[]);

@@ -35,7 +35,7 @@ impl Datastore {
         transaction.delete_where::<project_traces::Entity>("project_id", ids).await?;
         transaction.delete_where::<project_metadata::Entity>("project_id", ids).await?;
         let deleted = transaction.delete_where::<projects::Entity>("id", ids).await?;
-        transaction.commit::<projects::Entity>().await?;
+        transaction.commit_mappings::<projects::Entity>().await?;
         Ok(deleted)
     }
 
@@ -50,7 +50,7 @@ impl Datastore {
         delete_runs(&transaction, &of_these).await?;
         transaction.delete_where::<project_traces::Entity>("trace_id", ids).await?;
         let deleted = transaction.delete_where::<traces::Entity>("id", ids).await?;
-        transaction.commit::<traces::Entity>().await?;
+        transaction.commit_mappings::<traces::Entity>().await?;
         Ok(deleted)
     }
 

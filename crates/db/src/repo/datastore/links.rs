@@ -63,6 +63,11 @@ pub struct NewMetadata {
 }
 
 impl Datastore {
+    /// Counts a change of what mapped projects and traces are called.
+    pub(super) async fn mappings_changed(&self) -> Result<(), RepositoryError> {
+        Transaction::write::<MappingRow>(&self.database).await?.commit_mappings::<MappingRow>().await
+    }
+
     /// Says that traces belong to projects, as pairs of the ids of project and trace; one answer for each, in their order.
     ///
     /// # Errors
@@ -106,7 +111,7 @@ impl Datastore {
             return Ok(answers);
         }
         transaction.insert_all::<MappingRow>(rows).await?;
-        transaction.commit::<MappingRow>().await?;
+        transaction.commit_mappings::<MappingRow>().await?;
         Ok(answers)
     }
 
@@ -130,7 +135,7 @@ impl Datastore {
         let transaction = Transaction::write::<MappingRow>(&self.database).await?;
         let sql = filter.conditions(delete::<MappingRow>(&transaction.tx).text(" WHERE TRUE"));
         let deleted = transaction.run::<MappingRow>(sql).await?;
-        transaction.commit::<MappingRow>().await?;
+        transaction.commit_mappings::<MappingRow>().await?;
         Ok(deleted)
     }
 

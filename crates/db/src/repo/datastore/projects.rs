@@ -216,7 +216,12 @@ impl Datastore {
         patch: ProjectPatch,
         now: Micros,
     ) -> Result<Option<Project>, RepositoryError> {
-        self.update_named::<Row>(id, project_id, patch, now).await
+        let renames = project_id.is_some();
+        let updated = self.update_named::<Row>(id, project_id, patch, now).await?;
+        if renames {
+            self.mappings_changed().await?;
+        }
+        Ok(updated)
     }
 
     /// Adds projects, or changes those whose names are there already; one answer for each, in their order. All in one

@@ -207,7 +207,12 @@ impl Datastore {
         patch: TracePatch,
         now: Micros,
     ) -> Result<Option<Trace>, RepositoryError> {
-        self.update_named::<Row>(id, trace_id, patch, now).await
+        let renames = patch.name.is_some();
+        let updated = self.update_named::<Row>(id, trace_id, patch, now).await?;
+        if renames {
+            self.mappings_changed().await?;
+        }
+        Ok(updated)
     }
 
     /// Adds traces, or changes those whose `trace_id` is there already; one answer for each, in their order. All in one
