@@ -39,7 +39,7 @@ pub(crate) fn datastore(cases: &[&str]) -> Result<(), String> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut lines = Lines(vec![String::new(), "## Meters from files".to_owned(), String::new()]);
     lines.add(format!("Machine: {}. One run of each; sums of {CHECKED} meters checked.", machine()));
-    let mut targets = Vec::new();
+    let (mut targets, mut again) = (Vec::new(), Vec::new());
     lines.head(
         "load",
         format!("{METERS} meters of two years, long CSV, into a new data folder with SQLite."),
@@ -72,8 +72,10 @@ pub(crate) fn datastore(cases: &[&str]) -> Result<(), String> {
             measured: format!("{memory} GiB"),
             is_met: gib.is_some_and(|gib| gib <= TARGET_GIB),
         });
-        lines.add(format!("`{case}` again, all of it there already: {:.1} s.", done.again_seconds));
+        again.push(format!("`{case}` again, all of it there already: {:.1} s.", done.again_seconds));
     }
+    lines.add("");
+    again.into_iter().for_each(|line| lines.add(line));
     if cases.contains(&"runs") {
         let data = folder.join("data");
         load(&program, &folder, &Shape::of("daily"))?;

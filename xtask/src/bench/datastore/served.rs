@@ -207,6 +207,7 @@ pub(super) fn served(
         target(targets, &format!("{name}, 95th percentile"), TARGET_PAGE_S * 1e3, high * 1e3, "ms");
     }
     if let Some(bytes) = peak_of(Path::new(&format!("/proc/{}/status", server.process.id()))) {
+        lines.add("");
         lines.add(format!("Memory of the server, at most: {:.2} GiB.", bytes as f64 / f64::from(1 << 30)));
     }
     Ok(())
