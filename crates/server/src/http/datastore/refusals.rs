@@ -10,7 +10,7 @@ use sheaf_db::RepositoryError;
 use sheaf_metering::records::RecordsError;
 use sheaf_metering::render::RenderError;
 use sheaf_metering::weather::WeatherError;
-use sheaf_store::StoreError;
+use sheaf_store::{StoreError, in_full};
 use utoipa::IntoResponses;
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, RefOr, Response as Described, ResponseBuilder};
 
@@ -162,7 +162,7 @@ impl From<LoadError> for Refusal {
             LoadError::Records(error) => error.into(),
             LoadError::Repository(error) => error.into(),
             LoadError::Store(error) | LoadError::Weather(WeatherError::Store(error)) => error.into(),
-            LoadError::Source(error) => Errors::one(NO_FIELD, error).into(),
+            LoadError::Source(error) => Errors::one(NO_FIELD, in_full(&error)).into(),
             LoadError::Weather(error @ WeatherError::Station { .. }) => Errors::one("station", error).into(),
             LoadError::Weather(error @ WeatherError::Empty) => Errors::one(NO_FIELD, error).into(),
             LoadError::Refused(loaded) => {
