@@ -2,20 +2,20 @@
 
 use std::collections::HashSet;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, QueryResult, Statement};
 use sheaf_db::datastore::{
     AggregationFilter, AggregationResultFilter, Cancelled, ClaimedRun, Datastore, DerivativeFilter,
     FinishedAggregation, FinishedRun, Inserted, MARTS, Mart, MartValue, MemberSelection, MemberStatus,
     Micros, NewAggregation, NewAggregationResult, NewBatch, NewDerivative, NewMemberStatus, NewMeterResult,
-    NewMeterRun, NewModelResult, NewPeriod, OnError, Page, Progress, ProjectPatch, ResultFilter,
-    ResultStatus, RunEnding, RunFilter, RunStatus, TraceFilter,
+    NewMeterRun, NewModelResult, NewPeriod, Page, Progress, ResultFilter, ResultStatus, RunEnding, RunFilter,
+    RunStatus,
 };
 use sheaf_db::testing::TestDatabase;
 use sheaf_db::{Database, Hold, RepositoryError};
 
-use super::datastore::{NOW, add_projects, add_traces, both, trace};
+use super::datastore::{NOW, add_projects, add_traces, both};
 
 const NOTHING: [i64; 0] = [];
 
@@ -754,122 +754,5 @@ async fn a_worker_that_is_killed_is_made_up_for() {
         let of: HashSet<i64> = derivatives.iter().map(|row| row.meter_result_id).collect();
         assert_eq!((derivatives.len(), of.len()), (604, 302));
         assert_eq!(current(&datastore).await, [2, 302]);
-    }
-}
-
-/// What a hundred thousand of everything take.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes, and measures"]
-async fn a_hundred_thousand() {
-    const MANY: i64 = 100_000;
-    for test in both().await {
-        let datastore = test.open().await.datastore();
-        let what = if test.file().is_some() { "SQLite" } else { "PostgreSQL" };
-        let mut begun = Instant::now();
-        let mut say = |step: &str| {
-            println!("{what}: {step}: {:.3} s", begun.elapsed().as_secs_f64());
-            begun = Instant::now();
-        };
-        let rows = || (0..10_000).map(|i| (format!("project {i}"), ProjectPatch::default())).collect();
-        datastore.upsert_projects(rows(), OnError::Refuse, NOW).await.unwrap();
-        say("10 000 projects");
-        datastore.upsert_projects(rows(), OnError::Refuse, NOW).await.unwrap();
-        say("10 000 projects again");
-        let rows = || (0..MANY).map(|i| trace(&format!("trace {i}"))).collect();
-        datastore.upsert_traces(rows(), OnError::Refuse, NOW).await.unwrap();
-        say("100 000 traces");
-        datastore.upsert_traces(rows(), OnError::Refuse, NOW).await.unwrap();
-        say("100 000 traces again");
-        let pairs: Vec<(i64, i64)> = (1..=MANY).map(|trace| (trace % 10_000 + 1, trace)).collect();
-        datastore.upsert_mappings(&pairs, OnError::Refuse).await.unwrap();
-        say("100 000 mappings");
-        let metadata = |i: i64, key: &str, value: String| sheaf_db::datastore::NewMetadata {
-            project_id: format!("project {i}"),
-            key: key.to_owned(),
-            value,
-        };
-        let metadata = (0..10_000)
-            .flat_map(|i| [metadata(i, "cost", format!("{i}.5")), metadata(i, "kind", format!("k{}", i % 7))])
-            .collect();
-        datastore.upsert_metadata(metadata, OnError::Refuse).await.unwrap();
-        say("20 000 metadata");
-        let leaf = |target: &str, comparison: &str, value: serde_json::Value| serde_json::json!({"filter": {"target": target, "comparison": comparison, "value": value}});
-        let filter = TraceFilter::parse(&serde_json::json!({"filter_boolean": {"boolean": "and",
-            "filter_a": leaf("project_metadata|cost", "<=", 5000.into()),
-            "filter_b": leaf("project_metadata|kind", "in", serde_json::json!(["k1", "k2"]))}}));
-        let members = datastore.members(filter.unwrap().as_ref()).await.unwrap();
-        say(&format!("{} of 100 000 traces fit a filter", members.len()));
-
-        let runs = pairs.iter().map(|&(project, trace)| run_of(project, trace)).collect();
-        let inserted = datastore.insert_runs(batch(0), runs, NOW).await.unwrap();
-        say("100 000 runs inserted");
-        let (mut claiming, mut finishing) = (Duration::ZERO, Duration::ZERO);
-        loop {
-            let start = Instant::now();
-            let claimed = claim(&datastore, 1, 1000, NOW).await;
-            claiming += start.elapsed();
-            if claimed.is_empty() {
-                break;
-            }
-            let ended = claimed.into_iter().map(done).collect();
-            let start = Instant::now();
-            datastore.finish_runs(1, ended, NOW).await.unwrap();
-            finishing += start.elapsed();
-        }
-        say(&format!("all claimed ({claiming:.1?}) and ended ({finishing:.1?}) by thousands"));
-        let of_batch = RunFilter::of_batch(inserted.batch);
-        assert_eq!(datastore.run_progress(&of_batch).await.unwrap().success, 100_000);
-        say("progress of the request");
-        for (name, filter) in [
-            ("of a project", RunFilter { projects: Some(vec![77]), ..RunFilter::default() }),
-            ("of a trace", RunFilter { traces: Some(vec![77_000]), ..RunFilter::default() }),
-            ("of the request", of_batch),
-            ("that failed: none", RunFilter::with_status(RunStatus::Failed)),
-            ("that are done", RunFilter::with_status(RunStatus::Success)),
-        ] {
-            let mut times = Vec::new();
-            for i in 0..40 {
-                let start = Instant::now();
-                datastore.runs(&filter, Page { after: i * 2000, limit: Some(100) }).await.unwrap();
-                times.push(start.elapsed());
-            }
-            times.sort_unstable();
-            say(&format!("40 pages of 100 runs {name}, p95 {:?}, in all", times[37]));
-        }
-        for all_runs in [false, true] {
-            let selection = MemberSelection {
-                projects: (1..=10_000).collect(),
-                traces: (1..=MANY).collect(),
-                derivatives: (1..=MANY).collect(),
-                derivative_interpretation: Some("gross_predicted".to_owned()),
-                all_runs,
-                ..MemberSelection::default()
-            };
-            assert_eq!(datastore.aggregation_members(&selection).await.unwrap().len(), 100_000);
-            say(&format!("100 000 members out of 210 000 ids (all runs: {all_runs})"));
-        }
-        datastore.insert_aggregations(batch(0), vec![aggregation(vec![])], NOW).await.unwrap();
-        datastore.claim_aggregations(1, 1, LEASE, NOW).await.unwrap();
-        let statuses = (1..=MANY).map(|derivative_id| NewMemberStatus {
-            derivative_id,
-            status: MemberStatus::Accepted,
-            baseline_status: MemberStatus::Accepted,
-            reporting_status: MemberStatus::Accepted,
-        });
-        let ended = FinishedAggregation {
-            id: 1,
-            ending: RunEnding::Success,
-            failure_message: None,
-            traceback: None,
-            input_hash: None,
-            result: Some(Box::new(figure(statuses.collect()))),
-        };
-        datastore.finish_aggregations(1, vec![ended], NOW).await.unwrap();
-        say("an aggregation with 100 000 statuses ended");
-        let rows = query(&test, "SELECT COUNT(*), SUM(differential_value) FROM meterresultmart").await;
-        assert_eq!(rows[0].try_get_by_index::<i64>(0).unwrap(), 200_000);
-        say("a sum over the mart of 200 000 derivatives");
-        datastore.delete_projects(&(1..=5000).collect::<Vec<_>>()).await.unwrap();
-        say("5 000 projects deleted with 50 000 runs");
     }
 }
