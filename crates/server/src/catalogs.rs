@@ -677,6 +677,15 @@ impl Catalogs {
         }
     }
 
+    /// Under which key a series is kept: in the catalog of traces, where it is asked for as one of a project.
+    ///
+    /// # Errors
+    /// The database or the store fails.
+    pub(crate) async fn home(&self, key: &SeriesKey) -> Result<SeriesKey, CatalogError> {
+        let catalog = self.view().await?.home(&key.catalog, &key.resource);
+        Ok(SeriesKey { catalog, ..key.clone() })
+    }
+
     /// The license of a catalog: the attachment, else the property.
     pub(crate) async fn license(&self, id: &CatalogId) -> Result<Option<String>, CatalogError> {
         let view = self.view().await?;

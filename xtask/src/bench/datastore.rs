@@ -72,6 +72,9 @@ pub(crate) fn datastore(cases: &[&str]) -> Result<(), String> {
             measured: format!("{memory} GiB"),
             is_met: gib.is_some_and(|gib| gib <= TARGET_GIB),
         });
+        if shape.step_hours == 1 {
+            served::runs_of_hours(&program, &folder.join("data"), &folder, &mut targets)?;
+        }
         again.push(format!("`{case}` again, all of it there already: {:.1} s.", done.again_seconds));
     }
     lines.add("");

@@ -103,6 +103,16 @@ fn traces_are_in_the_catalogs_of_their_projects() {
     let values = reader.get(path);
     assert_eq!(values.status, 200, "{values}");
     assert!(values.text().contains("2016-01-02T00:00:00Z,2.5"), "{values}");
+    let records = reader.get("records?resourcePath=%2Fprojects%2FP%2Fa%2F1_d&limit=1");
+    assert_eq!(
+        (records.status, &records.json()["records"][0]["start"]),
+        (200, &json!("2016-01-01T00:00:00Z"))
+    );
+    assert_eq!(
+        reader.get("records?resourcePath=%2Ftraces%2Fa%2F1_d").status,
+        403,
+        "only as one of its project"
+    );
     let range = reader.get("catalogs/%2Fprojects%2FP/timerange");
     assert!(range.text().contains("2016-01-01"), "{range}");
     assert_eq!(reader.get(&path.replace("projects%2FP", "traces")).status, 403);

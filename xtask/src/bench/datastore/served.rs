@@ -21,6 +21,8 @@ const ROUNDS: usize = 10;
 const TARGET_SUM_S: f64 = 3.0;
 const TARGET_PAGE_S: f64 = 0.05;
 const TARGET_RUNS_S: f64 = 60.0;
+const TARGET_RUNS_OF_HOURS_S: f64 = 150.0;
+const TARGET_SUM_OF_METERS_S: f64 = 2.0;
 
 /// Pages that are asked for.
 const PAGES: usize = 200;
@@ -98,6 +100,45 @@ impl Server {
         }
     }
 
+    /// Meters all of them; seconds from the request to the last result.
+    fn run_all(&self, force: bool) -> Result<f64, String> {
+        let targets: Vec<Value> = (1..=METERS).map(|id| json!({ "project": id })).collect();
+        let started = Instant::now();
+        self.post("/api/v1/meter_runs/bulk/", &json!({ "targets": targets, "force": force }))?;
+        let batch = self.wait()?;
+        let seconds = started.elapsed().as_secs_f64();
+        if batch["success"] == json!(METERS) {
+            Ok(seconds)
+        } else {
+            Err(format!("not all runs succeed: {batch}"))
+        }
+    }
+
+    /// Adds up what all meters say, or all runs of them; seconds from the request to the result, and that.
+    fn sum(&self, all_runs: bool) -> Result<(f64, Value), String> {
+        let all: Vec<usize> = (1..=METERS).collect();
+        let wanted = json!({
+            "projects": all, "all_runs": all_runs,
+            "trace_interpretation": "E_C_S", "derivative_interpretation": "gross_predicted",
+        });
+        let started = Instant::now();
+        let run = self.post("/api/v1/aggregation_runs/", &wanted)?;
+        self.wait()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let result = self.get(&format!("/api/v1/aggregation_results/{}/", run["id"]))?;
+        if result["status"] == json!("SUCCESS") {
+            Ok((seconds, result))
+        } else {
+            Err(format!("the aggregation fails: {result}"))
+        }
+    }
+
+    /// The most memory that it had.
+    fn peak_gib(&self) -> Option<f64> {
+        let bytes = peak_of(Path::new(&format!("/proc/{}/status", self.process.id())))?;
+        Some(bytes as f64 / f64::from(1 << 30))
+    }
+
     /// Seconds of a request, without those of starting curl.
     fn seconds(&self, path: &str) -> Result<f64, String> {
         let mut curl = Command::new("curl");
@@ -145,7 +186,6 @@ pub(super) fn served(
 ) -> Result<(), String> {
     prepare(program, data, folder)?;
     let server = Server::start(program, data, folder)?;
-    let ids: Vec<Value> = (1..=METERS).map(|id| json!({ "project": id })).collect();
     lines.head(
         "runs",
         format!(
@@ -156,12 +196,10 @@ pub(super) fn served(
     );
     let mut rounds = Vec::new();
     for round in 0..ROUNDS {
-        let started = Instant::now();
-        server.post("/api/v1/meter_runs/bulk/", &json!({ "targets": ids, "force": round > 0 }))?;
-        let batch = server.wait()?;
-        rounds.push(started.elapsed().as_secs_f64());
-        if batch["success"] != json!(METERS) {
-            return Err(format!("not all runs succeed: {batch}"));
+        rounds.push(server.run_all(round > 0)?);
+        if round == 0 {
+            let (seconds, _) = server.sum(false)?;
+            target(targets, "a sum of all meters", TARGET_SUM_OF_METERS_S, seconds, "s");
         }
     }
     let first = rounds[0];
@@ -172,19 +210,7 @@ pub(super) fn served(
     ]);
     target(targets, "run all meters", TARGET_RUNS_S, first, "s");
 
-    let started = Instant::now();
-    let all: Vec<usize> = (1..=METERS).collect();
-    let wanted = json!({
-        "projects": all, "all_runs": true,
-        "trace_interpretation": "E_C_S", "derivative_interpretation": "gross_predicted",
-    });
-    let run = server.post("/api/v1/aggregation_runs/", &wanted)?;
-    server.wait()?;
-    let seconds = started.elapsed().as_secs_f64();
-    let result = server.get(&format!("/api/v1/aggregation_results/{}/", run["id"]))?;
-    if result["status"] != json!("SUCCESS") {
-        return Err(format!("the aggregation fails: {result}"));
-    }
+    let (seconds, result) = server.sum(true)?;
     check_sum(&server, &result)?;
     lines.row(&[format!("the sum of {} derivatives", METERS * ROUNDS), format!("{seconds:.2}")]);
     target(targets, "a sum of 100 000 derivatives, from the request to SUCCESS", TARGET_SUM_S, seconds, "s");
@@ -206,10 +232,25 @@ pub(super) fn served(
         let high = seconds[PAGES * 95 / 100];
         target(targets, &format!("{name}, 95th percentile"), TARGET_PAGE_S * 1e3, high * 1e3, "ms");
     }
-    if let Some(bytes) = peak_of(Path::new(&format!("/proc/{}/status", server.process.id()))) {
+    if let Some(gib) = server.peak_gib() {
         lines.add("");
-        lines.add(format!("Memory of the server, at most: {:.2} GiB.", bytes as f64 / f64::from(1 << 30)));
+        lines.add(format!("Memory of the server, at most: {gib:.2} GiB."));
     }
+    Ok(())
+}
+
+/// Measures runs of the hourly meters that are loaded in `data`.
+pub(super) fn runs_of_hours(
+    program: &Path,
+    data: &Path,
+    folder: &Path,
+    targets: &mut Vec<Target>,
+) -> Result<(), String> {
+    prepare(program, data, folder)?;
+    let server = Server::start(program, data, folder)?;
+    target(targets, "hourly: run all meters", TARGET_RUNS_OF_HOURS_S, server.run_all(false)?, "s");
+    let gib = server.peak_gib().unwrap_or(f64::INFINITY);
+    target(targets, "hourly: memory of the server", super::TARGET_GIB, gib, "GiB");
     Ok(())
 }
 

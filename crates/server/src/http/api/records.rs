@@ -78,7 +78,8 @@ pub(crate) async fn records(
     let tick = |tick: Option<WireTick>, or: Tick| tick.map_or(or, |tick| tick.0);
     let range = TimeRange::new(tick(query.begin, Tick::MIN), tick(query.end, Tick::MAX))?;
     caller.require_read(&app, &key.catalog).await?;
-    let series = app.data.store.find_series(&key.to_string()).await?;
+    let home = app.data.catalogs.home(&key).await?;
+    let series = app.data.store.find_series(&home.to_string()).await?;
     let series = series.ok_or_else(|| ApiError::not_found(format!("there is no series `{key}`")))?;
     let is_irregular = app.data.store.spec(series).await?.layout == Layout::Irregular;
     let scan = app.data.store.scan(series, Some(range)).await?;
