@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::ops::Range;
+use std::sync::LazyLock;
 
 use sheaf_db::datastore::{OnError, Trace, TracePatch};
 use sheaf_metering::records::Record;
@@ -29,7 +31,10 @@ const MOST_BUFFERED: usize = 3_000_000;
 
 /// The times between which records may begin: the years 1800 to 2299. Others are typing errors, and would make series that reach over
 /// millennia.
-pub(crate) const TIMES: [&str; 2] = ["1800-01-01", "2300-01-01"];
+pub(crate) static TIMES: LazyLock<Range<Tick>> = LazyLock::new(|| {
+    let [begin, end] = ["1800-01-01", "2300-01-01"].map(|time| time.parse().unwrap_or(Tick::MIN));
+    begin..end
+});
 
 /// What a file does not say of its traces.
 #[derive(Clone, Debug, Default)]
@@ -448,7 +453,7 @@ struct Gather {
     filled: Vec<u32>,
     rows: usize,
     turn: u64,
-    times: [i64; 2],
+    times: Range<Tick>,
 }
 
 #[derive(Default)]
@@ -462,7 +467,7 @@ struct Buffer {
 
 impl Gather {
     fn new(input: String) -> Gather {
-        let times = TIMES.map(|time| time.parse().map_or(0, Tick::ticks));
+        let times = TIMES.clone();
         Gather { input, buffers: Vec::new(), filled: Vec::new(), rows: 0, turn: 0, times }
     }
 
@@ -477,9 +482,8 @@ impl Gather {
     }
 
     fn add(&mut self, trace: u32, line: u64, start: i64, value: f64, estimated: bool, wrong: &mut Wrong) {
-        let [earliest, end] = self.times;
         let start = match Tick::new(start) {
-            Ok(tick) if (earliest..end).contains(&start) => tick,
+            Ok(tick) if self.times.contains(&tick) => tick,
             _ => {
                 let problem = "records begin in the years 1800 to 2299";
                 return wrong.add(1, WrongRow::of_line(&self.input, line, "start", problem));
@@ -526,5 +530,22 @@ impl Gather {
         }
         self.filled = left;
         parts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_begin_in_five_centuries() {
+        for (time, is_right) in [
+            ("1799-12-31T23:59:59.9999999Z", false),
+            ("1800-01-01T00:00:00Z", true),
+            ("2299-12-31T23:59:59.9999999Z", true),
+            ("2300-01-01T00:00:00Z", false),
+        ] {
+            assert_eq!(TIMES.contains(&time.parse().unwrap()), is_right, "{time}");
+        }
     }
 }

@@ -30,6 +30,7 @@ use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
 use crate::http::extract::Json;
 use crate::loading::keep::write_records;
+use crate::loading::traces::TIMES;
 
 /// The most records of a request; each takes 64 bytes while it is kept in memory.
 const MOST_RECORDS: usize = 5_000_000;
@@ -37,9 +38,6 @@ const MOST_RECORDS: usize = 5_000_000;
 /// Ids of records that belong to a trace. Numbers of JSON are exact up to nine thousand million millions, so there may be ninety
 /// million traces.
 const IDS_OF_TRACE: i64 = 100_000_000;
-
-/// The years in which records may begin. Others are typing errors, and would make series that reach over millennia.
-const YEARS: std::ops::RangeInclusive<i64> = 1800..=2299;
 
 /// A record.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
@@ -93,9 +91,9 @@ fn new_record(mut fields: Fields) -> Result<NewRecord, Errors> {
     let trace = fields.required("trace_id", Fields::integer);
     let start = fields.required("start", Fields::tick);
     if let Some(start) = start
-        && !YEARS.contains(&year(start))
+        && !TIMES.contains(&start)
     {
-        fields.fail("start", format!("Records begin in the years {} to {}.", YEARS.start(), YEARS.end()));
+        fields.fail("start", "Records begin in the years 1800 to 2299.");
     }
     // Null is a value, but none at all may be a typing error.
     if !fields.has("value") {
@@ -107,12 +105,6 @@ fn new_record(mut fields: Fields) -> Result<NewRecord, Errors> {
     fields.done()?;
     let record = Record { start: start.unwrap_or(Tick::MIN), value: value.flatten(), estimated };
     Ok(NewRecord { trace: trace.unwrap_or_default(), record, unit })
-}
-
-/// The year of a time, near enough to tell ages apart.
-fn year(time: Tick) -> i64 {
-    const TICKS_PER_YEAR: i64 = 31_556_952 * Tick::PER_SECOND;
-    time.ticks() / TICKS_PER_YEAR + 1
 }
 
 impl NewRecord {
