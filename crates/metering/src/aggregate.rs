@@ -86,6 +86,15 @@ impl Refusal {
 }
 
 impl Request<'_> {
+    /// What a run asks for.
+    fn of(run: &AggregationRun) -> Request<'_> {
+        Request {
+            trace_interpretation: run.trace_interpretation.as_deref(),
+            derivative_interpretation: run.derivative_interpretation.as_deref(),
+            aggregation_interpretation: &run.aggregation_interpretation,
+        }
+    }
+
     /// What all members are. They have been selected by the interpretations that are given.
     ///
     /// # Errors
@@ -242,12 +251,7 @@ pub fn compute(run: &AggregationRun, members: &[Member]) -> FinishedAggregation 
         input_hash,
         result: None,
     };
-    let request = Request {
-        trace_interpretation: run.trace_interpretation.as_deref(),
-        derivative_interpretation: run.derivative_interpretation.as_deref(),
-        aggregation_interpretation: &run.aggregation_interpretation,
-    };
-    let resolved = match request.resolve(members) {
+    let resolved = match Request::of(run).resolve(members) {
         Ok(resolved) => resolved,
         Err(refusal) => return failed(refusal.to_string(), None),
     };
@@ -345,12 +349,7 @@ pub struct Gone {
 /// # Errors
 /// These derivatives can't be aggregated.
 pub fn pending_input_json(run: &AggregationRun, members: &[Member]) -> Result<Value, Refusal> {
-    let request = Request {
-        trace_interpretation: run.trace_interpretation.as_deref(),
-        derivative_interpretation: run.derivative_interpretation.as_deref(),
-        aggregation_interpretation: &run.aggregation_interpretation,
-    };
-    Ok(json_of(&input_of(run, &request.resolve(members)?, members)))
+    Ok(json_of(&input_of(run, &Request::of(run).resolve(members)?, members)))
 }
 
 /// The input of an aggregation that is done, from its members as they are now.

@@ -132,13 +132,18 @@ const MOST_ATTEMPTS: u32 = 30;
 /// How long it waits before that, times the number of attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-fn catalog() -> Result<CatalogId, StoreError> {
-    TRACES.parse().map_err(|error| StoreError::Task(format!("{TRACES}: {error}")))
+/// The id of the catalog of all traces.
+///
+/// # Errors
+/// None: [`TRACES`] is one.
+pub fn catalog() -> Result<CatalogId, IdError> {
+    TRACES.parse()
 }
 
 /// A series of a trace.
 fn key(trace: &ResourceId, layout: Layout) -> Result<String, StoreError> {
-    Ok(SeriesKey { catalog: catalog()?, resource: trace.clone(), period: period_of(layout) }.to_string())
+    let catalog = catalog().map_err(impossible)?;
+    Ok(SeriesKey { catalog, resource: trace.clone(), period: period_of(layout) }.to_string())
 }
 
 fn period_of(layout: Layout) -> Option<SamplePeriod> {

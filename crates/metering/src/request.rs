@@ -156,9 +156,7 @@ pub async fn pairs(
         named.into_iter().collect()
     };
     let (project_ids, trace_ids) = (named(|target| target.project), named(|target| target.trace));
-    let these = ProjectFilter { allowed: Some(project_ids.clone()), ..ProjectFilter::default() };
-    let projects: HashSet<i64> =
-        datastore.projects(&these, Page::ALL).await?.into_iter().map(|row| row.id).collect();
+    let projects = datastore.existing_projects(&project_ids).await?;
     let blacklist: HashSet<String> =
         datastore.blacklist(Page::ALL).await?.into_iter().map(|row| row.trace_id).collect();
 

@@ -5,10 +5,18 @@
 //! are, `__` for `_`, and `_` with two hexadecimal digits for every other byte of its UTF-8: `meter-7` is `__meter_2D7`. Each
 //! spelling belongs to one id, and [`id_of`] gives it back.
 
-use sheaf_model::{IdError, ResourceId};
+use sheaf_model::{CatalogId, IdError, ResourceId};
 
 /// What spellings begin with that are not the id itself.
 const ESCAPED: &str = "__";
+
+/// The catalog of a project: `/projects/<project>`, its id spelled as those of traces are.
+///
+/// # Errors
+/// The id is empty, or its spelling has more than 255 characters.
+pub fn catalog_of_project(project_id: &str) -> Result<CatalogId, IdError> {
+    format!("/projects/{}", name_of(project_id)?).parse()
+}
 
 /// The name that stands for an id.
 ///

@@ -160,7 +160,7 @@ impl View {
 
     /// The catalog in which a resource is kept: that of traces where it is one of a project.
     fn home(&self, catalog: &CatalogId, resource: &ResourceId) -> CatalogId {
-        let traces = || sheaf_metering::records::TRACES.parse().ok();
+        let traces = || sheaf_metering::records::catalog().ok();
         let alias = self.aliases.has(catalog, resource).then(traces).flatten();
         alias.unwrap_or_else(|| catalog.clone())
     }

@@ -55,16 +55,6 @@ impl Which {
     }
 }
 
-/// How many have ended.
-pub(crate) fn ended(progress: &Progress) -> u64 {
-    progress.success + progress.failed + progress.cancelled
-}
-
-/// How many have not.
-pub(crate) fn unended(progress: &Progress) -> u64 {
-    progress.pending + progress.running
-}
-
 /// Does all runs that wait, together with others who do, until these have ended.
 pub(crate) async fn work_until_ended(
     data: &Data,
@@ -92,7 +82,7 @@ pub(crate) async fn work_until_ended(
             }
         }
         let progress = which.progress(data).await?;
-        if unended(&progress) == 0 {
+        if progress.unended() == 0 {
             return Ok(progress);
         }
         say(watch, which, &progress).map_err(|_| RunsError::Interrupted)?;
@@ -113,7 +103,7 @@ pub(crate) async fn wait_until_ended(
     loop {
         let progress = which.progress(data).await?;
         let left = at_most.map(|at_most| at_most.saturating_sub(begun.elapsed()));
-        if unended(&progress) == 0 || left.is_some_and(|left| left.is_zero()) {
+        if progress.unended() == 0 || left.is_some_and(|left| left.is_zero()) {
             return Ok(progress);
         }
         let next = every.min(left.unwrap_or(every));
@@ -130,5 +120,5 @@ pub(crate) async fn wait_until_ended(
 }
 
 fn say(watch: &Watch, which: &Which, progress: &Progress) -> Result<(), StoreError> {
-    watch.step(which.name(), ended(progress), ended(progress) + unended(progress))
+    watch.step(which.name(), progress.ended(), progress.ended() + progress.unended())
 }

@@ -175,8 +175,6 @@ macro_rules! existing {
 existing!(
     /// Those of these ids that projects have.
     existing_projects of projects,
-    /// Those of these ids that traces have.
-    existing_traces of traces,
     /// Those of these ids that derivatives have.
     existing_derivatives of meter_derivatives
 );

@@ -4,13 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sheaf_db::datastore::{MappingFilter, Page, TraceListFilter};
 use sheaf_db::{Database, RepositoryError};
-use sheaf_metering::trace_name::name_of;
+use sheaf_metering::trace_name::catalog_of_project;
 use sheaf_model::{CatalogId, ResourceId};
-
-/// The catalog of a project.
-pub(super) fn catalog_of(project_id: &str) -> Option<CatalogId> {
-    format!("/projects/{}", name_of(project_id).ok()?).parse().ok()
-}
 
 /// Which traces projects have.
 #[derive(Debug, Default)]
@@ -32,7 +27,8 @@ impl Aliases {
             let names: HashMap<i64, ResourceId> =
                 traces.into_iter().filter_map(|trace| Some((trace.id, trace.name.parse().ok()?))).collect();
             for mapping in mappings {
-                let project = projects.get(&mapping.project_id).and_then(|project| catalog_of(project));
+                let project =
+                    projects.get(&mapping.project_id).and_then(|project| catalog_of_project(project).ok());
                 let (Some(project), Some(name)) = (project, names.get(&mapping.trace_id)) else { continue };
                 of.entry(project).or_default().insert(name.clone());
             }

@@ -16,7 +16,6 @@ use super::Outcome;
 use super::data::{self, Data};
 use super::{read, serve};
 use crate::http::auth::well_known;
-use crate::runs;
 use crate::seeding::{dev, metered, portfolio};
 use crate::settings::{Settings, SettingsArgs};
 
@@ -154,12 +153,12 @@ async fn seed(
     writeln!(
         out,
         "{} meter runs: {} have figures, {} have not; {metered_s:.1} s",
-        data::count(runs::ended(&metered)),
+        data::count(metered.ended()),
         data::count(metered.success),
         data::count(metered.failed)
     )?;
     let groups = count(programme.groups.len());
-    writeln!(out, "{} aggregations of {groups} groups of traces", data::count(runs::ended(&added_up)))?;
+    writeln!(out, "{} aggregations of {groups} groups of traces", data::count(added_up.ended()))?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use sheaf_db::datastore::RunFilter;
 use super::Outcome;
 use super::data::{self, Data, DataArgs};
 use super::run_args::{json_of, text_of};
-use crate::runs::{Which, ended, unended, wait_until_ended};
+use crate::runs::{Which, wait_until_ended};
 
 /// Say how far meter runs are
 #[derive(clap::Args)]
@@ -68,7 +68,7 @@ async fn check(args: &WhichArgs, data: &Data, which: &Which) -> Result<(), Box<d
     }
     let named = args.meters.iter().collect::<BTreeSet<_>>().len() as u64;
     let progress = which.progress(data).await?;
-    let there = ended(&progress) + unended(&progress);
+    let there = progress.ended() + progress.unended();
     if there < named {
         return Err(
             format!("{} of the {named} meter runs that are named are not there", named - there).into()
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, out: &mut (impl Write + Send)) -> Outcome {
             true => writeln!(out, "{}", json_of(&progress))?,
             false => writeln!(out, "{}", text_of(&progress))?,
         }
-        let is_well = progress.failed == 0 && unended(&progress) == 0;
+        let is_well = progress.failed == 0 && progress.unended() == 0;
         Ok(if args.poll_until_complete && !is_well { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }

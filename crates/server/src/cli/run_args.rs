@@ -6,8 +6,6 @@ use serde_json::{Value, json};
 use sheaf_db::RepositoryError;
 use sheaf_db::datastore::{Datastore, NewBatch, Progress};
 
-use crate::runs::ended;
-
 /// What runs that commands ask for belong to.
 const OWNER: &str = "command";
 
@@ -94,7 +92,7 @@ impl Asking {
 /// Where runs stand, for people.
 pub(crate) fn text_of(progress: &Progress) -> String {
     let Progress { pending, running, success, failed, cancelled, .. } = progress;
-    let total = ended(progress) + pending + running;
+    let total = progress.ended() + progress.unended();
     format!(
         "{total} runs: {pending} pending, {running} running, {success} success, {failed} failed, {cancelled} cancelled"
     )

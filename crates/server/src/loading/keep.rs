@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use sheaf_db::datastore::{Micros, Page, Trace, TraceListFilter, TraceRecords};
 use sheaf_db::{RepositoryError, ResourceMetadata};
-use sheaf_metering::records::{self, Known, NewRecords, Record, TRACES};
+use sheaf_metering::records::{self, Known, NewRecords, Record};
 use sheaf_metering::times::{micros, now};
-use sheaf_model::{CatalogId, IdError, Properties};
+use sheaf_model::Properties;
 
 use super::LoadError;
 use crate::data::Data;
@@ -68,7 +68,7 @@ pub(crate) async fn write_records(
 /// # Errors
 /// The database fails.
 pub(crate) async fn describe(data: &Data, traces: &[Trace]) -> Result<(), LoadError> {
-    let catalog = catalog()?;
+    let catalog = records::catalog()?;
     let mut known = Vec::new();
     for trace in traces.iter().filter(|trace| trace.n_records > 0) {
         let mut properties = Properties::default();
@@ -84,11 +84,6 @@ pub(crate) async fn describe(data: &Data, traces: &[Trace]) -> Result<(), LoadEr
         data.database.metadata().patch(Vec::new(), known).await?;
     }
     Ok(())
-}
-
-/// The catalog of all traces.
-pub(crate) fn catalog() -> Result<CatalogId, IdError> {
-    TRACES.parse()
 }
 
 /// The rows of traces by what their people call them, as far as there are such.

@@ -87,6 +87,18 @@ pub struct Progress {
     pub last_finished: Option<Micros>,
 }
 
+impl Progress {
+    /// How many have ended.
+    pub const fn ended(&self) -> u64 {
+        self.success + self.failed + self.cancelled
+    }
+
+    /// How many have not.
+    pub const fn unended(&self) -> u64 {
+        self.pending + self.running
+    }
+}
+
 /// Which runs.
 pub(super) trait Conditions: Sync {
     /// Adds what must be true of them.

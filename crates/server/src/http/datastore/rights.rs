@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use sheaf_db::datastore::{
     AggregationRun, Datastore, MappingFilter, Page, Project, ProjectFilter, Seen, Trace, TraceListFilter,
 };
-use sheaf_metering::records::TRACES;
+use sheaf_metering::records::catalog;
 use sheaf_metering::request::Target;
-use sheaf_metering::trace_name::name_of;
+use sheaf_metering::trace_name::catalog_of_project;
 use sheaf_model::CatalogId;
 
 use super::refusals::{Errors, Refusal};
@@ -22,7 +22,7 @@ use crate::http::errors::ApiError;
 /// The catalog of all traces.
 fn traces_catalog() -> Result<CatalogId, Refusal> {
     let of_ours = |error| ApiError::internal("the catalog of traces has no name", &error);
-    Ok(TRACES.parse().map_err(of_ours)?)
+    Ok(catalog().map_err(of_ours)?)
 }
 
 /// The catalog of a project.
@@ -30,8 +30,7 @@ fn traces_catalog() -> Result<CatalogId, Refusal> {
 /// # Errors
 /// The project's id is empty, or too long for a name.
 pub(crate) fn catalog_of(project_id: &str) -> Result<CatalogId, Errors> {
-    let name = name_of(project_id).map_err(|error| Errors::one("project_id", error))?;
-    format!("/projects/{name}").parse().map_err(|error| Errors::one("project_id", error))
+    catalog_of_project(project_id).map_err(|error| Errors::one("project_id", error))
 }
 
 /// What a caller sees and may change.

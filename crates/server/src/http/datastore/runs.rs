@@ -174,7 +174,7 @@ impl ProgressRow {
     pub(super) fn new(progress: &Progress, now: Micros) -> ProgressRow {
         let Progress { pending, running, success, failed, cancelled, first_started, last_finished } =
             *progress;
-        let (ended, left) = (success + failed + cancelled, pending + running);
+        let (ended, left) = (progress.ended(), progress.unended());
         let total = ended + left;
         let until = if left == 0 { last_finished } else { Some(now) };
         let seconds = first_started.zip(until).map(|(first, until)| (until.0 - first.0) as f64 / 1e6);

@@ -25,7 +25,7 @@ use crate::http::auth::Caller;
 use crate::http::errors::ApiError;
 use crate::http::extract::{Json, Path};
 use crate::loading::LoadError;
-use crate::loading::keep::{catalog, describe};
+use crate::loading::keep::describe;
 
 /// A trace: a metered series of any number of projects.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
@@ -301,7 +301,7 @@ pub(crate) async fn delete(
     let resource = resource_of(&trace)?;
     records::delete(&app.data.store, std::slice::from_ref(&resource)).await?;
     let nothing = ResourceMetadata {
-        catalog: catalog().map_err(LoadError::from)?,
+        catalog: records::catalog().map_err(LoadError::from)?,
         resource,
         properties: Properties::default(),
     };
